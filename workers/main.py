@@ -74,13 +74,13 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     cipher = load_cipher(settings.state.secret_key, settings.state.dir)
     registry, signer = PublishedRegistry(client, cipher), EventSigner(cipher)
     authenticator = cipher.authenticator(PURPOSE)
-    metrics, health = WorkerMetrics(), HealthFile(settings.health.path)
+    tracing = start_tracing(settings.telemetry.otlp_endpoint, "worker")
+    trace_calls, trace_attempts, trace_id = _tracers(tracing)
+    metrics, health = WorkerMetrics(trace_id=trace_id), HealthFile(settings.health.path)
     serve(settings.metrics, metrics.registry)
     for warning in wait_until_available(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
-    tracing = start_tracing(settings.telemetry.otlp_endpoint, "worker")
-    trace_calls, trace_attempts = _tracers(tracing)
     connections, groups = Connections(), ProcessGroups(monotonic)
 
     @cache
@@ -147,13 +147,21 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
 
 def _tracers(
     tracing: Tracing | None,
-) -> tuple[Callable[[Transport], Transport], Callable[[AttemptFunction], AttemptFunction]]:
-    """Return what wraps transports and attempts in spans; without traces, it returns them unchanged."""
-    if not tracing:
-        return _unchanged, _unchanged
-    from workers.tracing import TracedTransport, trace_attempts  # noqa: PLC0415 — needs OpenTelemetry, which is optional
+) -> tuple[
+    Callable[[Transport], Transport],
+    Callable[[AttemptFunction], AttemptFunction],
+    Callable[[str, str], str] | None,
+]:
+    """Return what wraps transports and attempts in spans, and the function for the trace of a delivery.
 
-    return partial(TracedTransport, tracing), partial(trace_attempts, tracing)
+    Without traces, they are returned unchanged, and there is no function.
+    """
+    if not tracing:
+        return _unchanged, _unchanged, None
+    from common.telemetry.spans import trace_id_of  # noqa: PLC0415 — needs OpenTelemetry, which is optional
+    from workers.tracing import TracedTransport, trace_attempts  # noqa: PLC0415 — as above
+
+    return partial(TracedTransport, tracing), partial(trace_attempts, tracing), trace_id_of
 
 
 def _unchanged(one: T) -> T:

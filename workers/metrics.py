@@ -28,11 +28,17 @@ REQUEST_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 
 
 class WorkerMetrics:
-    """Records what delivery, transports and maintenance report. `now` returns seconds since the epoch."""
+    """Records what delivery, transports and maintenance report.
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    `now` returns seconds since the epoch, `trace_id` the id of the trace of a delivery, from the ids of integration and
+    delivery; None without traces.
+    """
+
+    def __init__(
+        self, now: Callable[[], float] = time.time, *, trace_id: Callable[[str, str], str] | None = None
+    ) -> None:
         self.registry = process_registry()
-        self._now = now
+        self._now, self._trace_id = now, trace_id
         self._attempts = counter("courier_attempts", self.registry)
         self._request_s = histogram("courier_request_seconds", REQUEST_BUCKETS_S, self.registry)
         self._accepted_s = histogram("courier_delivery_latency_seconds", LATENCY_BUCKETS_S, self.registry)
@@ -73,6 +79,8 @@ class WorkerMetrics:
     def record_attempt(self, integration_id: str, delivery: Delivery, settlement: Settlement) -> None:
         """Count a finished attempt. For an accepted delivery, also record the time since the manager wrote the alert.
 
+        With traces, its trace is the exemplar of its bucket. Only a client that asks for OpenMetrics gets exemplars.
+
         A postponed delivery is not an attempt. A replayed one has no latency: an operator chose its time.
         """
         if settlement.outcome == "postponed":
@@ -82,7 +90,8 @@ class WorkerMetrics:
             return
         written_s = written_at_s(delivery.alert)
         if written_s is not None:
-            self._accepted_s_of(integration_id).observe(max(0.0, self._now() - written_s))
+            exemplar = {"trace_id": self._trace_id(integration_id, delivery.id)} if self._trace_id else None
+            self._accepted_s_of(integration_id).observe(max(0.0, self._now() - written_s), exemplar)
 
     def wrap_timed(self, integration_id: str, transport: Transport) -> Transport:
         """Return a transport that records the duration of each call of `transport`."""

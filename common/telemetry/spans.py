@@ -24,6 +24,7 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
+    format_trace_id,
     set_span_in_context,
     use_span,
 )
@@ -186,6 +187,11 @@ def context_of(integration_id: str, delivery_id: str) -> SpanContext:
     ).digest()
     trace_id, span_id = int.from_bytes(digest[:16], "big"), int.from_bytes(digest[16:], "big")
     return SpanContext(trace_id or 1, span_id or 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+
+def trace_id_of(integration_id: str, delivery_id: str) -> str:
+    """Return the id of the trace of a delivery, as 32 hexadecimal digits."""
+    return format_trace_id(context_of(integration_id, delivery_id).trace_id)
 
 
 @contextmanager

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import re
 import threading
+import urllib.request
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from ops.standalone.embedded_redis import free_port
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, Server, eventually
 
@@ -65,16 +69,31 @@ class Collector:
         self._server.server_close()
 
 
+def exemplars_of(port: int) -> list[str]:
+    """Return the traces that the latencies of a process point to, as Prometheus asks for them."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    )
+    with suppress(OSError), urllib.request.urlopen(request, timeout=30) as response:
+        lines = response.read().decode()
+        return re.findall(r'courier_delivery_latency_seconds_bucket.* # \{trace_id="([0-9a-f]{32})"\}', lines)
+    return []
+
+
 def test_a_delivery_is_one_trace_from_commit_to_response(tmp_path: Path) -> None:
     collector = Collector()
     with Recorder() as target:
         manager = Manager(tmp_path, target)
-        traces = {"COURIER_TELEMETRY_OTLP_ENDPOINT": collector.url}
-        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0", **traces) as up:
+        port = free_port()
+        settings = {"COURIER_TELEMETRY_OTLP_ENDPOINT": collector.url, "COURIER_METRICS_PORT": str(port)}
+        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0", **settings) as up:
             eventually(lambda: "new integration; reading starts" in up.log)
             manager.append(3)
             eventually(lambda: len(target.bodies) == 3)
             eventually(lambda: len(collector.named("POST")) == 3 and collector.named("commit"))
+            exemplars = [found for at in range(port, port + 5) for found in exemplars_of(at)]
+        assert exemplars
+        assert set(exemplars) <= {span.trace_id.hex() for span in collector.named("deliver slack")}
         assert collector.paths == {"/v1/traces"}
         assert collector.services == {"courier-producer", "courier-worker"}
         attempts = {span.span_id: span for span in collector.named("deliver slack")}

@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from common.errors import TransportError
 from common.ledger import Delivery, Header, Settlement, SettleOutcome
@@ -119,3 +121,12 @@ def test_successful_maintenance_sets_its_timestamp(metrics: WorkerMetrics) -> No
 def test_worker_metrics_match_the_table(metrics: WorkerMetrics) -> None:
     names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
     assert names == {metric.name for metric in TABLE if metric.exposed_by is ExposedBy.WORKER}
+
+
+def test_latency_points_to_the_trace_of_its_delivery() -> None:
+    metrics = WorkerMetrics(now=lambda: NOW_S, trace_id=lambda integration, one: f"{integration}/{one}")
+    metrics.record_attempt(
+        "slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome=SettleOutcome.DELIVERED)
+    )
+    assert '# {trace_id="slack/n:f:1"}' in openmetrics.generate_latest(metrics.registry).decode()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
+    assert "trace_id" not in generate_latest(metrics.registry).decode()
