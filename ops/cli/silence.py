@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from common.conditions import parse_condition
 from common.errors import CourierError
 from common.printable import printable_json
 from common.silences import Silence, State, new_silence_id, write_silence
@@ -24,6 +25,7 @@ from ops.cli.options import (
     end_ms,
     example,
     integration_option,
+    note_fields,
     pass_settings,
     server_options,
 )
@@ -99,6 +101,7 @@ def add(
     silence is for all integrations.
     """
     texts = conditions({"rule": rule, "group": group, "agent": agent}, match)
+    note_fields(map(parse_condition, match))
     with open_session(settings) as session:
         check_integrations(words, session.listed)
         now_ms = session.ledger.now_ms()
