@@ -1,4 +1,4 @@
-"""Runs each answer of ops/docs/cookbook.md, taken from the page itself: settings with alerts, commands with processes."""
+"""Runs each answer of ops/docs/cookbook.md, taken from the page: settings with alerts, commands with processes."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ BLOCKS = (
     + BLOCK.format("pagerduty", "<api_key>k</api_key>")
     + BLOCK.format("custom-ticket", "")
 )
+VARIABLE = "https://h.example/from-a-variable"
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
@@ -90,7 +91,7 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], A
     export = [{"id": "001", "group": ["default", "linux"]}, {"id": "002", "group": ["windows"]}]
     (tmp_path / "agents.json").write_text(json.dumps({"data": {"affected_items": export}}))
     for name in ("SLACK_VULNERABILITIES", "SLACK_NTLM", "PAGERDUTY_KEY"):
-        monkeypatch.setenv(name, f"https://h.example/{name}")
+        monkeypatch.setenv(name, VARIABLE)
     monkeypatch.setenv("COURIER_WORKER_WAZUH_HOME", str(tmp_path / "no-manager"))
 
     def read(heading: str) -> Answer:
@@ -259,7 +260,7 @@ def test_secrets_come_from_a_file_and_a_variable(answer: Callable[[str], Answer]
     assert slack.hook_url is not None
     assert pagerduty.api_key is not None
     assert slack.hook_url.reveal() == "https://h.example/slack"
-    assert pagerduty.api_key.reveal() == "https://h.example/PAGERDUTY_KEY"
+    assert pagerduty.api_key.reveal() == VARIABLE
 
 
 def test_tables_of_a_name_and_of_an_id_apply_to_two_blocks(answer: Callable[[str], Answer]) -> None:
