@@ -133,9 +133,13 @@ class MomentParam(TimeParam):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Return the time with its zone. Raises click.BadParameter."""
-        if isinstance(value, str) and value != "now" and value[-1:].isalpha() and value[-1:] not in "zZ":
-            self.fail(f"{value!r} is not a time; use 2026-01-31T08:00:00, 2026-01-31T08:00:00Z or now", param, ctx)
-        return super().convert(value, param, ctx)
+        try:
+            return value if isinstance(value, datetime) else datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            if value == "now":
+                return now()
+            problem = "is not a time; use 2026-01-31T08:00:00, 2026-01-31T08:00:00Z or now, or --for 2h for the end"
+            self.fail(f"{value!r} {problem}", param, ctx)
 
 
 class Duration(click.ParamType[float]):

@@ -291,3 +291,14 @@ def test_start_at_a_position_of_the_alert_log(tmp_path: Path, text: str) -> None
 def test_invalid_start_at_positions(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r'or a position; write .* or a position such as "2026/Jan/ossec-alerts-31'):
         load(tmp_path, f'integrations.default.start_at = "{text}"')
+
+
+def test_a_running_process_keeps_its_defaults_during_an_upgrade(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = tmp_path / "packaged.toml"
+    packaged.write_bytes(DEFAULTS_FILE.read_bytes())
+    monkeypatch.setattr("common.settings.load.DEFAULTS_FILE", packaged)
+    settings = load_settings(file=None, environment={}, cwd=tmp_path)
+    packaged.write_text(f"{packaged.read_text()}\n[newer]\nkey = 1\n")
+    assert settings.read_again().log == settings.log
