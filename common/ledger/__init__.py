@@ -109,7 +109,25 @@ Numbers of alerts
     all of them in the same step in which it moves the cursor. The numbers are those between its two cursors, so they
     only ever add up: over restarts, over several nodes, each with its cursor, and over replays of the log, which count
     only what they enqueue. `already_queued` is what a replay of the log had enqueued before. `committed` also counts
-    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages.
+    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages, and dead letters
+    moved from another integration.
+
+Numbers of deliveries
+    committed + imported = delivered + skipped + discarded + expired + moved + waiting + released + dead, at any moment.
+    The last three are the numbers of deliveries in these states, the others are in `totals`. Each script that adds a
+    delivery to an integration or deletes one counts it in the same step:
+
+    committed  commit, close; settle and reap for a fallback and for events; move, for the integration that gets it
+    imported   import
+    delivered, skipped  settle
+    discarded  discard
+    expired    retain
+    moved      move, for the integration that had it
+
+    All other scripts only move deliveries between these three. `dead` in `totals` counts deaths, so it is
+    no part of this: a dead letter can be replayed and die again. A member of waiting, released or dead without a record
+    is lost: it is removed without being counted, so the numbers show it. `balance.py` computes both equations from a
+    status. They remain wrong after a counter is deleted or overwritten by another program.
 
 A delivery that waits for any of these is a member of `waiting` and nothing else: it occupies no message and no worker,
 and uses no attempt. A release that is blocked reads a few hash fields, however long the queue is.
@@ -149,6 +167,7 @@ Deliveries never expire: only settle, discard and retain delete one, and they co
 credential expire two days after their last use, when no limit or pause needs them any more.
 """
 
+from common.ledger.balance import Unaccounted, unaccounted
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
 from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
@@ -217,5 +236,7 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "Unaccounted",
     "UnreadableEntry",
+    "unaccounted",
 ]
