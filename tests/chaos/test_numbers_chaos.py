@@ -300,11 +300,16 @@ def pending(system: System) -> list[str]:
 
 
 def wait_until_drained(system: System) -> None:
-    left: list[list[str]] = []
+    left: list[str] = []
+
+    def is_drained() -> bool:
+        left[:] = pending(system)
+        return not left
+
     try:
-        eventually(lambda: left.append(pending(system)) or not left[-1], limit_s=90)
+        eventually(is_drained, limit_s=90)
     except AssertionError:
-        pytest.fail(f"not finished: {left[-1]}")
+        pytest.fail(f"not finished: {left}")
 
 
 def check(system: System, reader: StatusReader) -> None:

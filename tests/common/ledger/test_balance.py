@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis import Connection
 
 from common.ledger import (
     Event,
@@ -21,7 +22,7 @@ from common.ledger.keys import keys_of
 from tests.support.fakes import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import redis
 
@@ -131,29 +132,40 @@ def test_damaged_keys_have_no_numbers(ledger: Ledger, client: redis.Redis) -> No
     assert unaccounted(ledger.status(ID)) is None
 
 
-@pytest.mark.slow
-def test_numbers_add_up_while_others_change_them(client: redis.Redis, server: EmbeddedServer) -> None:
-    """Statuses of many integrations are read while one of them works as fast as it can."""
-    done = threading.Event()
+def test_numbers_add_up_while_others_change_them(
+    client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deliveries are queued, released and settled after each command with which a status is read."""
+    send, working = Connection.send_packed_command, [False]
 
-    def work() -> None:
-        with server.client() as own:
-            ledger = Ledger(own)
-            for n in range(400):
-                commit(ledger, [f"{n}-{m}" for m in range(20)])
-                tasks = ledger.release(ID, max_in_flight=100, batch_max=100, lease_s=60, linger_s=0)
-                ids = [one for task in tasks for one in task]
-                ledger.begin(ID, ids, token="w", lease_s=60)
-                ledger.settle(ID, [Settlement(id=one, outcome=SettleOutcome.DELIVERED) for one in ids], token="w")
-        done.set()
+    def send_one_by_one(connection: Connection, commands: Any, check_health: bool = True) -> None:
+        for command in [commands] if isinstance(commands, bytes) else commands:
+            send(connection, [command], check_health)
+            if not working[0]:
+                working[0] = True
+                work()
+                working[0] = False
 
-    worker = threading.Thread(target=work)
-    worker.start()
-    ledger, seen = Ledger(client), []
-    others = [f"custom-{n}" for n in range(30)]
-    while not done.is_set():
-        status = ledger.statuses([*others[:15], ID, *others[15:]])[ID]
-        seen.append((status.totals.get("committed", 0), unaccounted(status)))
-    worker.join()
-    assert len({committed for committed, _ in seen}) > 10
-    assert {found for _, found in seen} == {NOTHING}
+    def pack_one_by_one(connection: Connection, commands: Iterable[Sequence[Any]]) -> list[bytes]:
+        return [b"".join(connection.pack_command(*one)) for one in commands]
+
+    with server.client() as own:
+        busy, numbers = Ledger(own), count()
+
+        def work() -> None:
+            commit(busy, [f"{next(numbers)}" for _ in range(5)])
+            for task in busy.release(ID, max_in_flight=100, batch_max=3, lease_s=60, linger_s=0):
+                delivered = [Settlement(id=one, outcome=SettleOutcome.DELIVERED) for one in task[:-1]]
+                busy.begin(ID, task, token="w", lease_s=60)
+                busy.settle(ID, delivered, token="w")
+
+        working[0] = True
+        work()  # connects and loads the scripts
+        working[0] = False
+        monkeypatch.setattr(Connection, "send_packed_command", send_one_by_one)
+        monkeypatch.setattr(Connection, "pack_commands", pack_one_by_one)
+        before = next(numbers)
+        status = Ledger(client).status(ID)
+        assert next(numbers) > before + 50
+    assert unaccounted(status) == NOTHING
+    assert status.totals["delivered"] > 0
