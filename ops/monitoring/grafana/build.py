@@ -190,8 +190,8 @@ _FAILURES: Final = Row(
         Panel(
             "Numbers that do not add up",
             (
-                Query(f"courier_unaccounted_alerts{_SELECTOR} != 0", "{{integration}} alerts"),
-                Query(f"courier_unaccounted_deliveries{_SELECTOR} != 0", "{{integration}} deliveries"),
+                Query(f"abs(courier_unaccounted_alerts{_SELECTOR}) > 0", "{{integration}} alerts"),
+                Query(f"abs(courier_unaccounted_deliveries{_SELECTOR}) > 0", "{{integration}} deliveries"),
             ),
             help="Alerts and deliveries whose whereabouts no number shows. Empty unless something changed Redis.",
         ),
