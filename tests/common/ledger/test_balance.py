@@ -140,14 +140,14 @@ def test_numbers_add_up_while_others_change_them(
 
     def send_one_by_one(connection: Connection, commands: Any, check_health: bool = True) -> None:
         for command in [commands] if isinstance(commands, bytes) else commands:
-            send(connection, [command], check_health)
+            send(connection, [command], check_health)  # type: ignore[no-untyped-call]  # redis has no types for it
             if not working[0]:
                 working[0] = True
                 work()
                 working[0] = False
 
     def pack_one_by_one(connection: Connection, commands: Iterable[Sequence[Any]]) -> list[bytes]:
-        return [b"".join(connection.pack_command(*one)) for one in commands]
+        return [b"".join(connection.pack_command(*one)) for one in commands]  # type: ignore[no-untyped-call]  # redis has no types for it
 
     with server.client() as own:
         busy, numbers = Ledger(own), count()
