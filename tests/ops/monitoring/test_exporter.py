@@ -271,6 +271,9 @@ def test_damage_of_any_key_of_an_integration_is_exposed(registry: CollectorRegis
         client.set(key, "x")
     assert value(registry, "courier_ledger_damaged_keys", integration="slack") == len(keys)
     assert value(registry, "courier_ledger_damaged_keys", integration="manager") == 0
+    for what in ("alerts", "deliveries"):
+        assert value(registry, f"courier_unaccounted_{what}", integration="slack") is None, "its numbers are unknown"
+        assert value(registry, f"courier_unaccounted_{what}", integration="manager") == 0
 
 
 def test_scrape_holds_no_secret(registry: CollectorRegistry) -> None:
