@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from common.ledger import Ledger, Unaccounted, unaccounted
 from tests.support.processes import Courier
 from tests.support.recorder import eventually, patience
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 SEEN_LIMIT_S = 2.0
 KILLS = 5
-PARTS = ("not_matched", "excepted", "silenced", "enqueued", "already_queued")
 
 
 class System:
@@ -52,10 +52,9 @@ class System:
 
     def totals(self) -> dict[str, int]:
         """Return the counters, which add up at any moment."""
-        found: Any = self._client.hgetall("courier:{slack}:totals")
-        totals = {name.decode(): int(value) for name, value in found.items()}
-        assert totals.get("read", 0) == sum(totals.get(part, 0) for part in PARTS), totals
-        return totals
+        status = Ledger(self._client).status("slack")
+        assert unaccounted(status) == Unaccounted(alerts=0, deliveries=0), status
+        return status.totals
 
 
 @pytest.mark.slow
