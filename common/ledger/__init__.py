@@ -107,9 +107,10 @@ What blocks an integration
 Numbers of alerts
     In `totals`, read = not_matched + excepted + silenced + enqueued + already_queued, at any moment. A commit adds to
     all of them in the same step in which it moves the cursor. The numbers are those between its two cursors, so they
-    only ever add up: over restarts, over several nodes, each with its cursor, and over replays of the log, which count
-    only what they enqueue. `already_queued` is what a replay of the log had enqueued before. `committed` also counts
-    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages.
+    only ever add up: over restarts, over several nodes, each with its cursor, and over replays of the log and
+    `courier test`, which count only what they enqueue. `already_queued` is what a replay of the log had enqueued
+    before. `committed` also counts deliveries that are no alerts that were read: fallbacks, events for the manager,
+    closing messages.
 
 A delivery that waits for any of these is a member of `waiting` and nothing else: it occupies no message and no worker,
 and uses no attempt. A release that is blocked reads a few hash fields, however long the queue is.

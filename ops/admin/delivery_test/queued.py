@@ -114,6 +114,7 @@ class QueuedTests:
             deliveries=[(delivery_id, alert)],
             max_backlog=UNLIMITED,
             max_backlog_bytes=UNLIMITED,
+            counters={"read": 1},  # as a replay of the log counts: what it enqueues was read
         )
         committed_ms = ledger.now_ms()
         ledger.forget_cursor(integration_id, READER)

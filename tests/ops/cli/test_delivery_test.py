@@ -291,6 +291,7 @@ def test_says_that_no_worker_serves_it(server: EmbeddedServer, client: redis.Red
     status = ledger.status("slack")
     assert status.waiting == 3
     assert status.totals["skipped:test_failed"] == 2
+    assert status.totals["read"] == status.totals["enqueued"] == 2, "the numbers of alerts add up"
     assert status.cursors == {"n": "c"}
 
 
