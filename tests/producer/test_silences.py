@@ -341,3 +341,6 @@ def test_the_silence_that_began_first_counts() -> None:
     assert hit
     assert hit.id == "first"
     assert silence_for({}, now_ms, slack, found) is None
+    by_service = compile_silence(silence("service", "rule.id", integrations=("teams",)))
+    native = Integration(id="custom-x", name="custom-x", service_override="teams")
+    assert silence_for(alert, now_ms, native, [by_service]) is None, "a word selects ids and names, as in all commands"
