@@ -175,7 +175,7 @@ def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
         for name, inner in body.items():
             if section == INTEGRATIONS and isinstance(inner, dict):
                 for key, raw in inner.items():
-                    if key in SECTIONS and isinstance(raw, dict) and raw:
+                    if key in SECTIONS and isinstance(raw, dict):
                         yield from (((section, name, key, option), value) for option, value in raw.items())
                     else:
                         yield (section, name, key), raw

@@ -161,7 +161,7 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
         fetch_all_worker_reports(session.client),
         ledger.now_ms(),
     )
-    silences = read_silence_reports(session, [State.RUNNING]).silences
+    silences = [one for one in read_silence_reports(session, [State.RUNNING]).silences if one.state == State.RUNNING]
     return StatusReport(
         version=VERSION,
         courier=version(),
