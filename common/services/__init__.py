@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
-from common.services import webhook
+from common.services import iris, jira, thehive, webhook
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
@@ -28,6 +28,9 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         ),
         "maltiverse": Declaration(required=("hook_url", "api_key")),
         "webhook": webhook.DECLARATION,
+        "jira": jira.DECLARATION,
+        "thehive": thehive.DECLARATION,
+        "iris": iris.DECLARATION,
     }
 )
 """What each service declares. `workers/integrations/registry.py` has the code, by the same names."""

@@ -15,8 +15,10 @@ from common.secret import Secret
 from tests.workers.integrations.examples import alert, rule, service
 from workers.integrations import slack
 from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.iris import IRIS_MARKUP
+from workers.integrations.jira.wiki import WIKI
 from workers.integrations.registry import SERVICES, make_service
-from workers.message.markup import NONE, SLACK
+from workers.message.markup import MARKDOWN, NONE, SLACK
 
 HOSTILE = (
     *(
@@ -29,15 +31,19 @@ HOSTILE = (
     ),
     *("```\n<!channel>\n```", "&lt;!channel&gt;", "a\x00b\x1b[31m\x7f\u202e<!everyone>\u2028", "\ud83d<!channel>"),
 )
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "slack": {"hook_url": "https://hooks.example/services/T0/B0/x"},
     "pagerduty": {"api_key": "0123456789abcdef"},
     "shuffle": {"hook_url": "https://shuffle.example/api/v1/hooks/x"},
     "virustotal": {"api_key": "0123456789abcdef"},
     "maltiverse": {"api_key": "0123456789abcdef", "hook_url": "https://api.maltiverse.example"},
     "webhook": {"hook_url": "https://hooks.example/x"},
+    "jira": {"hook_url": "https://jira.example", "api_key": "0123456789abcdef", "jira": {"project": "SOC"}},
+    "thehive": {"hook_url": "https://hive.example", "api_key": "0123456789abcdef"},
+    "iris": {"hook_url": "https://iris.example", "api_key": "0123456789abcdef"},
 }
-MARKUPS = {name: SLACK if name == "slack" else NONE for name in SERVICES}
+OWN_MARKUPS = {"slack": SLACK, "jira": WIKI, "thehive": MARKDOWN, "iris": IRIS_MARKUP}
+MARKUPS = {name: OWN_MARKUPS.get(name, NONE) for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 
 

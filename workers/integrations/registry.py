@@ -12,12 +12,15 @@ from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers.config import config_error
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.iris import Iris
+from workers.integrations.jira.jira import Jira
 from workers.integrations.maltiverse.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
 from workers.integrations.pagerduty import PagerDuty
 from workers.integrations.script.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
+from workers.integrations.thehive import TheHive
 from workers.integrations.virustotal.v2 import V2
 from workers.integrations.virustotal.v3 import V3
 from workers.integrations.virustotal.virustotal import VirusTotal
@@ -51,6 +54,9 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "virustotal": _virustotal,
     "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
     "webhook": Webhook,
+    "jira": Jira,
+    "thehive": TheHive,
+    "iris": Iris,
 }
 """The services that use HTTP, by name."""
 

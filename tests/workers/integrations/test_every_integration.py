@@ -31,6 +31,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "hook_url": f"https://me:{PASSWORD}@hooks.example.com/{TOKEN}",
         "webhook": {"headers": {"Authorization": f"Bearer {TOKEN}"}, "signing_secret": SIGNING_SECRET},
     },
+    "jira": {
+        "hook_url": "https://soc.atlassian.net",
+        "api_key": TOKEN,
+        "jira": {"project": "SOC", "user": "soc@example.com"},
+    },
+    "thehive": {"hook_url": "https://hive.example.com", "api_key": TOKEN},
+    "iris": {"hook_url": "https://iris.example.com", "api_key": TOKEN},
 }
 EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278abb02f", "sha1_after": "3395"})
 SECRETS = (TOKEN, PASSWORD, SIGNING_SECRET)
@@ -65,6 +72,7 @@ EXCEPTIONS: dict[tuple[str, int], tuple[type, Reason | None]] = {
     ("maltiverse", 404): (Delivered, None),
     ("virustotal", 404): (Rejected, Reason.HTTP_4XX),  # about the file
     ("maltiverse", 204): (Delivered, None),
+    ("jira", 400): (Retry, Reason.GONE),  # of a search, it is about the project
 }
 
 
@@ -72,7 +80,7 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
     if exception := EXCEPTIONS.get((name, status)):
         return exception
     meaning = plain_meaning(status)
-    looks_up = name in {"virustotal", "maltiverse"}
+    looks_up = name in {"virustotal", "maltiverse", "jira", "iris"}  # the first call of the last two is a search
     return (Retry, Reason.INVALID_RESPONSE) if looks_up and meaning == (Delivered, None) else meaning
 
 
