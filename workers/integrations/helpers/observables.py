@@ -96,6 +96,7 @@ def get_at(fields: dict[str, Any], place: str) -> Any:
 def _address(_kind: Kind, text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
+        address = getattr(address, "ipv4_mapped", None) or address  # Windows logs ::ffff:10.0.0.1
     except ValueError:
         return ""
     return "" if address.is_unspecified or address.is_loopback or "%" in text else str(address)
