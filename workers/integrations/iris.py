@@ -94,7 +94,7 @@ class Iris:
                 params=wanted,
                 max_body_bytes=MAX_REPORT_BYTES,
             ),
-            Request(method="POST", url=f"{url}/alerts/add", headers=self._headers, body=body),
+            Request(method="POST", url=f"{url}/alerts/add", headers=self._headers, body=body, is_once=True),
         )
 
     def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — interface of Service

@@ -112,7 +112,7 @@ class Jira:
         require_level(fields)
         label, mark = self._label(alert, fields), _hash("d", alert.delivery_id)
         jql = f'project = "{self._options.project}" AND labels = "{label}" ORDER BY created DESC'
-        search = self._request("POST", self._edition.search_path, self._edition.search(jql, mark), MAX_REPORT_BYTES)
+        search = self._request("POST", self._edition.search_path, self._edition.search(jql, mark), is_search=True)
         return search, self._creation(alert, fields, label, mark)
 
     def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — interface of Service
@@ -175,9 +175,15 @@ class Jira:
             body = {"fields": {**given, "summary": self._summary(alert, fields), "description": text}}
         return (self._request("PUT", f"{self._edition.issue_path}/{issue}", body | others),)
 
-    def _request(self, method: str, path: str, body: dict[str, Any], max_body_bytes: int = MAX_BODY_BYTES) -> Request:
-        url, content = self._url.reveal() + path, json_body(body)
-        return Request(method=method, url=url, headers=self._headers, body=content, max_body_bytes=max_body_bytes)
+    def _request(self, method: str, path: str, body: dict[str, Any], *, is_search: bool = False) -> Request:
+        return Request(
+            method=method,
+            url=self._url.reveal() + path,
+            headers=self._headers,
+            body=json_body(body),
+            max_body_bytes=MAX_REPORT_BYTES if is_search else MAX_BODY_BYTES,
+            is_once=not is_search,
+        )
 
     def _is_search(self, call: Request) -> bool:
         return call.url.endswith(self._edition.search_path)

@@ -70,25 +70,37 @@ class Transfer:
         self._template: RequestTemplate | None = None
         self._limit_s = 0.0
         self._max_body_bytes = 0
+        self._is_once = False
         self._lines: list[bytes] = []
         self._body = bytearray()
         self._refused, self._opened = "", False
         self._socket: socket.socket | None = None
 
     async def call(
-        self, multi: Multi, template: RequestTemplate, body: bytes | None, limit_s: float, max_body_bytes: int
+        self,
+        multi: Multi,
+        template: RequestTemplate,
+        body: bytes | None,
+        limit_s: float,
+        max_body_bytes: int,
+        *,
+        is_once: bool = False,
     ) -> Response:
         """Return the response to one request, which may take `limit_s`, with at most `max_body_bytes` of its body.
 
         After a final status line there is always a response; `broken` says why the rest cannot be read. The target has
         processed the request by then, and a repeated request would be a duplicate. Raises `pycurl.error` if no final
-        status line arrives.
+        status line arrives. With `is_once` the request gets a connection of its own: libcurl itself repeats a request
+        if a connection that it has reused ends without a response.
         """
         curl = self._curl
         if template is not self._template:
             self._configure(template)
         if limit_s != self._limit_s:
             self._limit(limit_s, template.policy.connect_timeout_s)
+        if is_once is not self._is_once:
+            curl.setopt(pycurl.FRESH_CONNECT, is_once)
+            self._is_once = is_once
         if body is None and template.method == "GET":
             curl.setopt(pycurl.HTTPGET, 1)
         else:
@@ -127,7 +139,7 @@ class Transfer:
     def _configure(self, template: RequestTemplate) -> None:
         curl = self._curl
         curl.reset()
-        self._template, self._limit_s = None, 0.0
+        self._template, self._limit_s, self._is_once = None, 0.0, False
         curl.setopt(pycurl.NOSIGNAL, 1)  # libcurl-thread(3): a signal would hit any thread
         curl.setopt(pycurl.URL, template.url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)

@@ -115,7 +115,9 @@ def test_data_center_gets_wiki_markup_and_a_token() -> None:
     assert calls(CLOUD, edition="datacenter")[1].url.endswith("/rest/api/2/issue")
 
 
-@pytest.mark.parametrize("given", [alert(), alert("timestamp", "agent", "data"), alert(full_log=HOSTILE), *SAMPLES[::4]])
+@pytest.mark.parametrize(
+    "given", [alert(), alert("timestamp", "agent", "data"), alert(full_log=HOSTILE), *SAMPLES[::4]]
+)
 def test_atlassian_s_schema_accepts_description_and_comment(given: Alert) -> None:
     description = created(CLOUD, given)["fields"]["description"]
     (change,) = after(CLOUD, [issue(7)], given, **GROUPED)
