@@ -10,6 +10,8 @@ from common.settings.values import Reader, integer, quoted
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from common.settings.values import Displayed
+
 MAX_TAGS: Final = 50
 """Tags that an operator can add: more than anybody reads."""
 
@@ -59,4 +61,7 @@ def id_table(names: Collection[str]) -> Reader[Mapping[str, int]]:
             raise ValueError(f"there is no {quoted(unknown[0])}")
         return {name: one_id.parse(value) for name, value in raw.items()}
 
-    return Reader(f"a table of whole numbers for {', '.join(names)}", parse, lambda table: {**table})
+    def show(table: Mapping[str, int]) -> Displayed:
+        return {name: str(number) for name, number in table.items()}
+
+    return Reader(f"a table of whole numbers for {', '.join(names)}", parse, show)

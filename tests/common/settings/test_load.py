@@ -45,7 +45,8 @@ def test_packaged_file_sets_exactly_the_known_keys() -> None:
     of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_delay", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
     limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "self_alert_lag")]
-    assert paths == [*FIXED, *of_scripts, *limits]
+    of_jira = [(INTEGRATIONS, "jira", name) for name in ("concurrency", "rate_limits")]
+    assert paths == [*FIXED, *of_scripts, *limits, *of_jira]
 
 
 def test_packaged_file_has_values_in_display_form(tmp_path: Path) -> None:

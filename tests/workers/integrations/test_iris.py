@@ -125,7 +125,7 @@ def test_a_delivery_that_was_added_before_is_not_added_again() -> None:
     ],
 )
 def test_the_response_to_an_addition(status: int, answer: object, expected: Any) -> None:
-    served = service("iris", **API)
+    served: Any = service("iris", **API)
     _, addition = served.build_calls(alert())
     result = served.interpret(alert(), addition, response(status, answer))
     assert result == expected if isinstance(expected, Delivered) else (type(result), result.reason) == expected
@@ -133,7 +133,7 @@ def test_the_response_to_an_addition(status: int, answer: object, expected: Any)
 
 @pytest.mark.parametrize("answer", [{"status": "success"}, {"status": "success", "data": {"alerts": 7}}, [], b"x"])
 def test_a_search_without_a_result_is_retried(answer: object) -> None:
-    served = service("iris", **API)
+    served: Any = service("iris", **API)
     search, _ = served.build_calls(alert())
     assert served.interpret(alert(), search, response(200, answer)).reason is Reason.INVALID_RESPONSE
     assert served.interpret(alert(), search, response(200, found())) == Delivered()

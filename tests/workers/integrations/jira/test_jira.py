@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from workers.calls import Request
 
-CLOUD = {"hook_url": "https://soc.atlassian.net", "api_key": "s3cr3t-token"}
-OWN = {"hook_url": "https://jira.example.com/jira/", "api_key": "s3cr3t-token"}
+CLOUD: dict[str, Any] = {"hook_url": "https://soc.atlassian.net", "api_key": "s3cr3t-token"}
+OWN: dict[str, Any] = {"hook_url": "https://jira.example.com/jira/", "api_key": "s3cr3t-token"}
 ID = "node1:4f2a:1024"
-GROUPED = {"group": "{{ rule.id }} {{ agent.name }}"}
+GROUPED: dict[str, Any] = {"group": "{{ rule.id }} {{ agent.name }}"}
 SAMPLES = [
     Alert(line, f"node1:{n}")
     for n, line in enumerate((Path(ops.demo.__file__).parent / "sample/alerts.json").read_bytes().splitlines())
@@ -37,13 +37,13 @@ HOSTILE = (
 )
 
 
-def jira(block: dict[str, str], **options: Any) -> Any:
+def jira(block: dict[str, Any], **options: Any) -> Any:
     message = options.pop("message", None)
     sections = {"jira": {"project": "SOC", **options}} | ({"message": message} if message else {})
     return service("jira", **sections, **block)
 
 
-def calls(block: dict[str, str], given: Alert | None = None, **options: Any) -> tuple[Request, Request]:
+def calls(block: dict[str, Any], given: Alert | None = None, **options: Any) -> tuple[Request, Request]:
     search, creation = jira(block, **options).build_calls(given or alert())
     return search, creation
 
@@ -52,7 +52,7 @@ def sent(call: Request) -> Any:
     return json.loads(call.body or b"")
 
 
-def created(block: dict[str, str], given: Alert | None = None, **options: Any) -> Any:
+def created(block: dict[str, Any], given: Alert | None = None, **options: Any) -> Any:
     return sent(calls(block, given, **options)[1])
 
 
@@ -62,7 +62,7 @@ def issue(number: int, status: str = "new", **members: Any) -> dict[str, Any]:
 
 
 def after(
-    block: dict[str, str], issues: Sequence[object], given: Alert | None = None, **options: Any
+    block: dict[str, Any], issues: Sequence[object], given: Alert | None = None, **options: Any
 ) -> Sequence[Request]:
     """Return the calls that follow a search with these issues."""
     served, one = jira(block, **options), given or alert()
@@ -165,7 +165,7 @@ def test_the_label_is_that_of_the_group() -> None:
 
 
 @pytest.mark.parametrize("block", [CLOUD, OWN], ids=["cloud", "data center"])
-def test_no_alert_text_is_in_the_query(block: dict[str, str]) -> None:
+def test_no_alert_text_is_in_the_query(block: dict[str, Any]) -> None:
     hostile = alert(rule=rule(id=HOSTILE, description=HOSTILE), agent={"id": HOSTILE, "name": HOSTILE})
     jql = sent(calls(block, hostile, **GROUPED)[0])["jql"]
     assert re.fullmatch(r'project = "SOC" AND labels = "courier-g-[0-9a-f]{24}" ORDER BY created DESC', jql)
@@ -175,7 +175,7 @@ def test_no_alert_text_is_in_the_query(block: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("block", [CLOUD, OWN], ids=["cloud", "data center"])
-def test_an_open_issue_of_the_group_gets_a_comment(block: dict[str, str]) -> None:
+def test_an_open_issue_of_the_group_gets_a_comment(block: dict[str, Any]) -> None:
     (change,) = after(block, [issue(8, "done"), issue(7, "indeterminate"), issue(6)], **GROUPED)
     assert change.method == "PUT"
     assert change.url.endswith("/issue/7")
@@ -189,7 +189,7 @@ def test_an_open_issue_of_the_group_gets_a_comment(block: dict[str, str]) -> Non
 @pytest.mark.parametrize(
     "issues", [[], [issue(8, "done")], [{"id": "../../x", "fields": issue(1)["fields"]}], [7, None]]
 )
-def test_without_an_open_issue_one_is_created(block: dict[str, str], issues: list[object]) -> None:
+def test_without_an_open_issue_one_is_created(block: dict[str, Any], issues: list[object]) -> None:
     (creation,) = after(block, issues, **GROUPED)
     assert creation.method == "POST"
 
