@@ -101,8 +101,8 @@ class Iris:
         """Return the meaning of the status and of IRIS' own `status`."""
         outcome = self._statuses.classify(response)
         if isinstance(outcome, Delivered) and (call.method == SEARCHED or not response.is_cut):
-            document = _document(response)
-            if document.get("status") != "success" or (call.method == SEARCHED and _found(document) is None):
+            answer = _document(response)
+            if answer.get("status") != "success" or (call.method == SEARCHED and _found(answer) is None):
                 return Retry(
                     Reason.INVALID_RESPONSE, f"it is not the response of IRIS: {self._statuses.detail(response)}"
                 )
@@ -174,13 +174,13 @@ def _tags(own: Sequence[str], fields: Fields) -> list[str]:
 def _document(response: Response) -> dict[str, Any]:
     """Return the response's JSON object, an empty one if it has none."""
     try:
-        document = parse_json(response)
+        answer = parse_json(response)
     except ValueError:
         return {}
-    return document if isinstance(document, dict) else {}
+    return answer if isinstance(answer, dict) else {}
 
 
-def _found(document: dict[str, Any]) -> list[Any] | None:
+def _found(answer: dict[str, Any]) -> list[Any] | None:
     """Return the alerts of a search, None if it is no result of one."""
-    alerts = get(document, "data", "alerts")
+    alerts = get(answer, "data", "alerts")
     return alerts if isinstance(alerts, list) else None
