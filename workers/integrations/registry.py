@@ -9,15 +9,20 @@ from common.errors import ConfigError
 from common.integration import Kind
 from common.outcome import Reason, Rejected
 from workers.integrations.base import NotSendable, failure_outcome
+from workers.integrations.discord import Discord
+from workers.integrations.googlechat import GoogleChat
 from workers.integrations.helpers.config import config_error
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.service_options import ServiceOptions
 from workers.integrations.maltiverse.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
+from workers.integrations.mattermost import Mattermost
 from workers.integrations.pagerduty import PagerDuty
+from workers.integrations.rocketchat import RocketChat
 from workers.integrations.script.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
+from workers.integrations.teams import Teams
 from workers.integrations.virustotal.v2 import V2
 from workers.integrations.virustotal.v3 import V3
 from workers.integrations.virustotal.virustotal import VirusTotal
@@ -50,6 +55,11 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "shuffle": Shuffle,
     "virustotal": _virustotal,
     "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
+    "teams": Teams,
+    "discord": Discord,
+    "googlechat": GoogleChat,
+    "mattermost": Mattermost,
+    "rocketchat": RocketChat,
     "webhook": Webhook,
 }
 """The services that use HTTP, by name."""
