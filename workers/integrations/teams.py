@@ -41,7 +41,7 @@ TINTS: Final = ((12, "Attention"), (5, "Warning"), (0, "Good"))
 """The lowest level of each of the colours that a card can have: red, yellow, green."""
 
 _LEGACY_FAILURE: Final = re.compile(rb"endpoint returned HTTP error ([1-5][0-9]{2})")
-_LINE_END: Final = re.compile(r"\n(?=[^\n])(?!- |[0-9]+\. )")
+_LINE_END: Final = re.compile(r"(?<!\n)\n(?=[^\n])(?!- |[0-9]+\. )")
 """A line feed that is no end of a paragraph and does not precede an item of a list. A card shows it as a blank."""
 
 

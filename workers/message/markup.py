@@ -83,8 +83,12 @@ def _slack_text(text: str) -> str:
 
 
 _MARKDOWN: Final = re.compile(r"[\\*_~|\[\]()<>#{}!]")
-_LIST_OR_RULE: Final = re.compile(r"^([ \t]*)([-+=]|\d{1,9}(?=[.)]))", re.MULTILINE)
-_MENTION: Final = re.compile(r"@(?=\w)")
+_LISTED: Final = r"[-+](?=[ \t]|$)|-(?=\#)|[-=]+(?=[ \t]*$)|\d{1,9}(?=[.)](?:[ \t]|$))"
+"""What begins an item of a list, small print or a rule at the start of a line; not a negative number or an address."""
+
+_LIST_OR_RULE: Final = re.compile(rf"^([ \t]*)({_LISTED})", re.MULTILINE)
+_MENTION: Final = re.compile(r"(?<![^\W_])@(?=\w)")
+"""Not within an address of mail: who copies it must not get an invisible space with it."""
 
 
 def _markdown(text: str) -> str:
@@ -108,12 +112,12 @@ def _teams(text: str) -> str:
     return _markdown(text).replace("\\]\\(", "\\]\u200b\\(")
 
 
-_MATTERMOST: Final = {ord(letter): f"\\{letter}" for letter in "\\*_~|[]()#{}!"} | {ord("`"): _SAFE_BACKTICK}
+_MATTERMOST: Final = re.compile(r"[\\*_~|\[\]()#{}!]")
 
 
 def _mattermost(text: str) -> str:
-    escaped = _entities(readable(text)).translate(_MATTERMOST)
-    return _MENTION.sub("@\u200b", _LIST_OR_RULE.sub("\\1\u200b\\2", escaped))
+    escaped = _MATTERMOST.sub(r"\\\g<0>", _entities(readable(text))).replace("`", _SAFE_BACKTICK)
+    return _MENTION.sub("@\u200b", _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped))
 
 
 _ROCKETCHAT: Final = {ord(letter): f"\\{letter}" for letter in "*_~#"} | {
@@ -121,7 +125,9 @@ _ROCKETCHAT: Final = {ord(letter): f"\\{letter}" for letter in "*_~#"} | {
     ord("`"): _SAFE_BACKTICK,
     ord("<"): "<\u200b",
 }
-_ROCKETCHAT_PAIRS: Final = re.compile(r"\](?=\()|\|(?=\|)|\$(?=\$)|@(?=\w)|^[ \t]*(?=[>+-]|\d{1,9}[.)])", re.MULTILINE)
+_ROCKETCHAT_PAIRS: Final = re.compile(
+    rf"\](?=\()|\|(?=\|)|\$(?=\$)|{_MENTION.pattern}|^[ \t]*(?=>|{_LISTED})", re.MULTILINE
+)
 
 
 def _rocketchat(text: str) -> str:

@@ -11,7 +11,8 @@ from workers.integrations.registry import SERVICES, make_service
 
 
 def test_every_stock_integration_has_a_service() -> None:
-    assert set(SERVICES) == {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse", "webhook"}
+    stock = {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse"}
+    assert set(SERVICES) == stock | {"webhook", "teams", "discord", "googlechat", "mattermost", "rocketchat"}
     assert isinstance(make_service(MANAGER), Manager)
 
 
