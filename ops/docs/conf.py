@@ -32,7 +32,7 @@ suppress_warnings = [
 
 CHAPTERS: Final = {
     "Run": (
-        *("running", "settings", "cookbook", "conditions", "windows", "silences", "messages", "webhook"),
+        *("running", "settings", "cookbook", "conditions", "windows", "silences", "messages", "services", "webhook"),
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (

@@ -83,8 +83,8 @@ def _slack_text(text: str) -> str:
 
 
 _MARKDOWN: Final = re.compile(r"[\\*_~|\[\]()<>#{}!]")
-_LISTED: Final = r"[-+](?=[ \t]|$)|-(?=\#)|[-=]+(?=[ \t]*$)|\d{1,9}(?=[.)](?:[ \t]|$))"
-"""What begins an item of a list, small print or a rule at the start of a line; not a negative number or an address."""
+_LISTED: Final = r"[-+](?=[ \t]|$)|[-=]+(?=[ \t]*$)|\d{1,9}(?=[.)](?:[ \t]|$))"
+"""What begins an item of a list or a rule at the start of a line; not a negative number or an address."""
 
 _LIST_OR_RULE: Final = re.compile(rf"^([ \t]*)({_LISTED})", re.MULTILINE)
 _MENTION: Final = re.compile(r"(?<![^\W_])@(?=\w)")
