@@ -91,8 +91,12 @@ _MENTION: Final = re.compile(r"(?<![^\W_])@(?=\w)")
 """Not within an address of mail: who copies it must not get an invisible space with it."""
 
 
+_PLAIN: Final = re.compile(r"(?!\d+[.)](?:\s|$))[^\W_](?:[^\W_]|[ .,:;/'%\"-])*")
+"""A text without a meaning in any Markdown, as most names and values of alerts are: this costs less than escaping."""
+
+
 def _markdown(text: str) -> str:
-    if text.isalpha():
+    if _PLAIN.fullmatch(text):
         return text
     escaped = _MARKDOWN.sub(r"\\\g<0>", readable(text)).replace("`", _SAFE_BACKTICK)
     escaped = _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped)
@@ -116,6 +120,8 @@ _MATTERMOST: Final = re.compile(r"[\\*_~|\[\]()#{}!]")
 
 
 def _mattermost(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     escaped = _MATTERMOST.sub(r"\\\g<0>", _entities(readable(text))).replace("`", _SAFE_BACKTICK)
     return _MENTION.sub("@\u200b", _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped))
 
@@ -131,6 +137,8 @@ _ROCKETCHAT_PAIRS: Final = re.compile(
 
 
 def _rocketchat(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     return _ROCKETCHAT_PAIRS.sub("\\g<0>\u200b", readable(text)).translate(_ROCKETCHAT)
 
 
