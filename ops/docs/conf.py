@@ -32,7 +32,8 @@ suppress_warnings = [
 
 CHAPTERS: Final = {
     "Run": (
-        *("running", "settings", "cookbook", "conditions", "windows", "silences", "messages", "webhook", "cases"),
+        *("running", "settings", "cookbook", "conditions", "windows", "silences"),
+        *("messages", "services", "cases", "webhook"),
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (

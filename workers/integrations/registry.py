@@ -9,6 +9,8 @@ from common.errors import ConfigError
 from common.integration import Kind
 from common.outcome import Reason, Rejected
 from workers.integrations.base import NotSendable, failure_outcome
+from workers.integrations.discord import Discord
+from workers.integrations.googlechat import GoogleChat
 from workers.integrations.helpers.config import config_error
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.service_options import ServiceOptions
@@ -16,10 +18,13 @@ from workers.integrations.iris import Iris
 from workers.integrations.jira.jira import Jira
 from workers.integrations.maltiverse.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
+from workers.integrations.mattermost import Mattermost
 from workers.integrations.pagerduty import PagerDuty
+from workers.integrations.rocketchat import RocketChat
 from workers.integrations.script.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
+from workers.integrations.teams import Teams
 from workers.integrations.thehive import TheHive
 from workers.integrations.virustotal.v2 import V2
 from workers.integrations.virustotal.v3 import V3
@@ -53,6 +58,11 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "shuffle": Shuffle,
     "virustotal": _virustotal,
     "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
+    "teams": Teams,
+    "discord": Discord,
+    "googlechat": GoogleChat,
+    "mattermost": Mattermost,
+    "rocketchat": RocketChat,
     "webhook": Webhook,
     "jira": Jira,
     "thehive": TheHive,
