@@ -168,6 +168,16 @@ credential expire two days after their last use, when no limit or pause needs th
 """
 
 from common.ledger.balance import Unaccounted, unaccounted
+from common.ledger.commit_types import (
+    NO_HOLDS,
+    Closed,
+    Commit,
+    CommitResult,
+    Full,
+    SilenceCount,
+    Stale,
+    Stored,
+)
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
 from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
@@ -176,14 +186,9 @@ from common.ledger.locate import Located, Place
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
 from common.ledger.types import (
-    NO_HOLDS,
     Begin,
-    Closed,
-    Commit,
-    CommitResult,
     DeadLetter,
     Event,
-    Full,
     Position,
     Reap,
     Reaped,
@@ -191,10 +196,7 @@ from common.ledger.types import (
     Settle,
     Settled,
     Settlement,
-    SilenceCount,
-    Stale,
     Status,
-    Stored,
 )
 
 __all__ = [

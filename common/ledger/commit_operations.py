@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import LedgerDamaged
 from common.ledger.base import LedgerBase, release_calls
+from common.ledger.commit_types import Closed, Commit, CommitResult, Full, Stale, Stored
 from common.ledger.keys import cursor_key, keys_of, keys_with_cursor, silenced_key
 from common.ledger.record import id_text, to_int
-from common.ledger.types import Closed, Commit, CommitResult, Full, Stale, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 import ops
 from common.metrics import TABLE
 from common.metrics.table import MetricType
-from ops.monitoring.grafana.build import FILE, ROWS, build, text
+from ops.monitoring.grafana.build import FILE, build, text
+from ops.monitoring.grafana.rows import ROWS
 from tests.support.tools import needs, run
 
 if TYPE_CHECKING:
