@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
-from common.services import webhook
+from common.services import ntfy, telegram, webhook
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
@@ -28,6 +28,8 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         ),
         "maltiverse": Declaration(required=("hook_url", "api_key")),
         "webhook": webhook.DECLARATION,
+        "telegram": telegram.DECLARATION,
+        "ntfy": ntfy.DECLARATION,
     }
 )
 """What each service declares. `workers/integrations/registry.py` has the code, by the same names."""

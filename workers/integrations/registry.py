@@ -14,10 +14,12 @@ from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.service_options import ServiceOptions
 from workers.integrations.maltiverse.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
+from workers.integrations.ntfy import Ntfy
 from workers.integrations.pagerduty import PagerDuty
 from workers.integrations.script.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
+from workers.integrations.telegram import Telegram
 from workers.integrations.virustotal.v2 import V2
 from workers.integrations.virustotal.v3 import V3
 from workers.integrations.virustotal.virustotal import VirusTotal
@@ -51,6 +53,8 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "virustotal": _virustotal,
     "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
     "webhook": Webhook,
+    "telegram": Telegram,
+    "ntfy": Ntfy,
 }
 """The services that use HTTP, by name."""
 

@@ -31,6 +31,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "hook_url": f"https://me:{PASSWORD}@hooks.example.com/{TOKEN}",
         "webhook": {"headers": {"Authorization": f"Bearer {TOKEN}"}, "signing_secret": SIGNING_SECRET},
     },
+    "telegram": {"api_key": f"123456789:{TOKEN}", "telegram": {"chat": -1001234567890}},
+    "ntfy": {"hook_url": f"https://me:{PASSWORD}@ntfy.example.com/{TOKEN}", "api_key": f"tk_{TOKEN}"},
 }
 EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278abb02f", "sha1_after": "3395"})
 SECRETS = (TOKEN, PASSWORD, SIGNING_SECRET)

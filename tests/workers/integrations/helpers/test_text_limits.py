@@ -7,6 +7,8 @@ of a fallback in front.
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -40,6 +42,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "virustotal": {"api_key": "k" * 32},
     "maltiverse": {"hook_url": "https://api.example.com", "api_key": "k" * 32},
     "webhook": {"hook_url": "https://hooks.example.com/x"},
+    "telegram": {"api_key": "1:k", "telegram": {"chat": "@soc_alerts"}},
+    "ntfy": {"hook_url": "https://ntfy.example.com/x"},
 }
 ORIGIN = FallbackOf("custom-a-script-with-a-rather-long-name", Reason.SCRIPT_UNUSABLE)
 CHARACTERS = {"ascii": "a", "latin": "é", "asian": "警", "emoji": "🚨"}
@@ -89,6 +93,17 @@ def fits_url(call: Request) -> None:
     assert len(f"{call.url}?{urlencode(call.params)}") <= LONGEST_URL
 
 
+def fits_telegram(call: Request) -> None:
+    shown = unescape(re.sub("<[^<>]*>", "", json.loads(call.body or b"")["text"]))
+    assert 0 < len(shown.encode("utf-16-le")) // 2 <= 4_096
+
+
+def fits_ntfy(call: Request) -> None:
+    body = json.loads(call.body or b"")
+    assert 0 < len(body["message"].encode()) <= 4_096
+    assert 0 < len(body["title"].encode()) <= 250
+
+
 def fits_anything(call: Request) -> None:
     json.loads(call.body or b"")
 
@@ -110,6 +125,8 @@ FITS = {
     "virustotal": fits_url,
     "maltiverse": fits_url,
     "webhook": fits_anything,  # any receiver has its own
+    "telegram": fits_telegram,
+    "ntfy": fits_ntfy,
 }
 
 
