@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
-from common.services import ntfy, telegram, webhook
+from common.services import email, ntfy, telegram, webhook
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
@@ -30,6 +30,7 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         "webhook": webhook.DECLARATION,
         "telegram": telegram.DECLARATION,
         "ntfy": ntfy.DECLARATION,
+        "email": email.DECLARATION,
     }
 )
 """What each service declares. `workers/integrations/registry.py` has the code, by the same names."""

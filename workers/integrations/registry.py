@@ -9,6 +9,7 @@ from common.errors import ConfigError
 from common.integration import Kind
 from common.outcome import Reason, Rejected
 from workers.integrations.base import NotSendable, failure_outcome
+from workers.integrations.email import Email
 from workers.integrations.helpers.config import config_error
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.service_options import ServiceOptions
@@ -55,8 +56,9 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "webhook": Webhook,
     "telegram": Telegram,
     "ntfy": Ntfy,
+    "email": Email,
 }
-"""The services that use HTTP, by name."""
+"""The built-in services, by name. `email` uses SMTP, all others HTTP (`workers/delivery/factory.py`)."""
 
 
 def make_service(
