@@ -42,9 +42,9 @@ def build_service(
 ) -> tuple[Service[Any, Any], Transport]:
     """Return the service and the transport of one block.
 
-    `connections` is shared by the HTTP calls and the mails of all integrations, `groups` by all scripts. Scripts
-    inherit `environ` without Courier's own variables. `debug` is passed to scripts, as the stock Integrator passes its
-    own. `signer` verifies the events that `manager` may send. `on_render` records the rendering of templates.
+    `connections` is shared by the HTTP calls of all integrations, `groups` by all scripts. Scripts inherit `environ`
+    without Courier's own variables. `debug` is passed to scripts, as the stock Integrator passes its own. `signer`
+    verifies the events that `manager` may send. `on_render` records the rendering of templates.
     """
     choices = ServiceOptions(
         policy.endpoint,
@@ -57,7 +57,7 @@ def build_service(
     redactor = Redactor.of(integration, policy, environ)
     service = make_service(integration, choices, redactor=redactor, signer=signer)
     if integration.service == "email":
-        return service, SmtpTransport(policy, connections or Connections())
+        return service, SmtpTransport(policy)
     if integration.kind is Kind.HTTP:
         return service, HttpTransport(policy, connections or Connections())
     if integration.kind is Kind.MANAGER:

@@ -1,17 +1,20 @@
-"""Sends mails by SMTP, each over a connection that libcurl keeps for further ones.
+"""Sends mails by SMTP. Each call is a thread of its own, and keeps its connection for the next mails.
 
-libcurl runs it on the event loop, as it does HTTP (decision 11): a server that hangs costs a socket until the time
-limit of the whole mail. Certificates, the proxy, the address guard and the look-up of names are those of HTTP calls. A
-proxy must allow CONNECT to the server's port; variables such as HTTPS_PROXY do not apply.
+libcurl's SMTP blocks while the server decides about a mail, and when it closes a connection. On the event loop a slow
+server would delay all integrations, so mails do not use `http/multi.py` (decision 11). A server that hangs costs a
+thread until the time limit of the whole mail.
 
-A connection is left at once when the server refuses a command: libcurl sends no QUIT then. It sends QUIT, and waits for
-the reply, when it closes an idle connection; that happens in a thread (`http/multi.py`). So an idle connection has no
-maximum age here: libcurl would close it on the event loop.
+Certificates, the proxy and the address guard are those of HTTP calls. A proxy must allow CONNECT to the server's port;
+variables such as HTTPS_PROXY do not apply.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
+import threading
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pycurl
@@ -20,20 +23,22 @@ from common.errors import TransportError
 from common.outcome import Reason
 from workers.calls import CONTENT, MailReply
 from workers.transports.http.addresses import refusal_behind_proxy
-from workers.transports.http.connections import Route
 from workers.transports.http.failures import failure, where
 from workers.transports.http.handle import Handle
+from workers.transports.threads import InThreads
 
 if TYPE_CHECKING:
     from common.settings.schema import Policy
     from workers.calls import Mail, MailServer
-    from workers.transports.http.connections import Connections
-    from workers.transports.http.multi import Multi
+
+CLOSE_AFTER_S: Final = 10.0
+"""All connections are closed after this time without a mail; servers wait for 5 minutes (RFC 5321, 4.5.3.2.7)."""
+
+MAX_IDLE_S: Final = 30
+"""A connection that was not used for this time is not used again."""
 
 MECHANISMS: Final = "AUTH=PLAIN;AUTH=LOGIN"
 """Ways to log in. With Kerberos, libcurl could wait for another server; the others send no more than these over TLS."""
-
-MAX_IDLE_S: Final = 3_600
 
 MAX_REPLY_BYTES: Final = 65_536
 """All replies to one mail together have about 1 KiB. A server that sends more is not one for mails."""
@@ -54,35 +59,63 @@ _REFUSED: Final = frozenset(
 _ERROR: Final = 400
 """Codes from here on are negative (RFC 5321, 4.2.1)."""
 
-_MAX_IDLE_HANDLES: Final = 16
-
 
 class SmtpTransport:
-    """Sends the mails of one integration on the event loop, any number at once. Integrations share `connections`."""
+    """Sends the mails of one integration, any number at once."""
 
-    def __init__(self, policy: Policy, connections: Connections) -> None:
-        self._policy, self._connections = policy, connections
-        self._idle: list[SmtpHandle] = []
+    def __init__(self, policy: Policy, close_after_s: float = CLOSE_AFTER_S) -> None:
+        self._connections = MailConnections(policy)
+        self._threads = InThreads(self._connections)
+        self._close_after_s = close_after_s
+        self._closing: asyncio.TimerHandle | None = None
 
     async def send(self, call: Mail) -> MailReply:
+        """Send the mail; return the reply that accepted or refused it. Raises TransportError if there was none."""
+        try:
+            reply: MailReply = await self._threads.send(call)
+            return reply
+        finally:
+            if self._closing:
+                self._closing.cancel()
+            self._closing = asyncio.get_running_loop().call_later(self._close_after_s, self._close)
+
+    def _close(self) -> None:
+        with suppress(RuntimeError):  # no thread to be had: the server closes them
+            threading.Thread(target=self._connections.close, name="close", daemon=True).start()
+
+
+class MailConnections:
+    """The connections of one integration. `send` blocks, and may be called from any thread."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._idle: deque[SmtpHandle] = deque()  # its methods are atomic
+
+    def send(self, call: Mail) -> MailReply:
         """Send the mail; return the reply that accepted or refused it. Raises TransportError if there was none."""
         policy, place = self._policy, where(call.server.url)
         proxy = policy.proxy.reveal() if policy.proxy else ""
         if proxy and (why := refusal_behind_proxy(place.rpartition(":")[0].strip("[]"), policy)):
             raise TransportError(Reason.NOT_CONFIGURED, f"no connection to {place}: {why}")
-        handle = self._idle.pop() if self._idle else SmtpHandle()
+        handle = self._take() or SmtpHandle()
         try:
-            route = Route(call.server.url, proxy, policy.allow_private if policy.deny_private else None)
-            return await handle.send(self._connections.of(route), call, policy, proxy)
+            return handle.send(call, policy, proxy)
         except pycurl.error as error:
             raise self._failure(error, handle, place) from None
         except Exception as error:  # noqa: BLE001 — the text of the error could quote a secret
             raise TransportError(Reason.INTERNAL, f"{type(error).__name__} while sending to {place}") from None
         finally:
-            if len(self._idle) < _MAX_IDLE_HANDLES:
-                self._idle.append(handle)
-            else:
-                handle.close()
+            self._idle.append(handle)
+
+    def close(self) -> None:
+        """Close the connections that no mail uses now. Blocks, at most seconds, until the servers reply to QUIT."""
+        while handle := self._take():
+            handle.close()
+
+    def _take(self) -> SmtpHandle | None:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
 
     def _failure(self, error: pycurl.error, handle: SmtpHandle, place: str) -> TransportError:
         match error.args[0]:
@@ -104,7 +137,7 @@ class SmtpHandle(Handle):
         self._lines: list[bytes] = []
         self._received, self._command = 0, ""
 
-    async def send(self, multi: Multi, mail: Mail, policy: Policy, proxy: str) -> MailReply:
+    def send(self, mail: Mail, policy: Policy, proxy: str) -> MailReply:
         """Return the last reply of the server. Raises pycurl.error if it is neither an acceptance nor a refusal."""
         if mail.server != self._server:
             self._configure(mail.server, policy, proxy)
@@ -112,18 +145,30 @@ class SmtpHandle(Handle):
         curl = self._curl
         curl.setopt(pycurl.MAIL_FROM, f"<{mail.sender}>")
         curl.setopt(pycurl.MAIL_RCPT, [f"<{mail.recipient}>"])
-        curl.setopt(pycurl.READFUNCTION, io.BytesIO(mail.message).read)
         curl.setopt(pycurl.INFILESIZE, len(mail.message))
-        self._lines.clear()
-        self._received, self._command = 0, ""
         try:
-            await multi.perform(curl)
+            self._perform(mail.message)
         except pycurl.error as error:
             reply = self._reply()
             if error.args[0] not in _REFUSED or reply.status < _ERROR:
                 raise
             return reply
         return self._reply()
+
+    def _perform(self, message: bytes) -> None:
+        """Send the mail; over a new connection if the server has closed the idle one, which began with MAIL."""
+        for is_last in (False, True):
+            self._curl.setopt(pycurl.READFUNCTION, io.BytesIO(message).read)
+            self._lines.clear()
+            self._received, self._command = 0, ""
+            try:
+                self._curl.perform()
+            except pycurl.error as error:
+                was_closed = self._command == "MAIL" and not self._lines
+                if is_last or not was_closed or error.args[0] == pycurl.E_OPERATION_TIMEDOUT:
+                    raise
+            else:
+                return
 
     def _configure(self, server: MailServer, policy: Policy, proxy: str) -> None:
         curl = self._curl
