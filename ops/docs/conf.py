@@ -32,7 +32,7 @@ suppress_warnings = [
 
 CHAPTERS: Final = {
     "Run": (
-        *("running", "settings", "conditions", "windows", "silences", "messages", "webhook"),
+        *("running", "settings", "conditions", "windows", "silences", "messages", "webhook", "email", "telegram-ntfy"),
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (

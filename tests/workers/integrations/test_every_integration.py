@@ -33,7 +33,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "telegram": {"api_key": f"123456789:{TOKEN}", "telegram": {"chat": -1001234567890}},
     "ntfy": {"hook_url": f"https://me:{PASSWORD}@ntfy.example.com/{TOKEN}", "api_key": f"tk_{TOKEN}"},
+    "email": {
+        "hook_url": "smtp://mail.example.com",
+        "email": {"from": "a@example.org", "to": "b@example.org", "user": "me", "password": PASSWORD},
+    },
 }
+BY_HTTP = [name for name in SERVICES if name != "email"]
+"""test_email.py has the same tests for the replies of SMTP."""
 EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278abb02f", "sha1_after": "3395"})
 SECRETS = (TOKEN, PASSWORD, SIGNING_SECRET)
 
@@ -78,7 +84,7 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
     return (Retry, Reason.INVALID_RESPONSE) if looks_up and meaning == (Delivered, None) else meaning
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", BY_HTTP)
 def test_every_status_has_its_one_meaning(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     call = integration.build_calls(EVERY)[0]
@@ -87,7 +93,7 @@ def test_every_status_has_its_one_meaning(name: str) -> None:
     assert meanings == {status: expected(name, status) for status in range(100, 600)}
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", BY_HTTP)
 def test_only_the_request_itself_contains_secrets(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     (call, *_) = integration.build_calls(EVERY)

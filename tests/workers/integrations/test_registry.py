@@ -11,7 +11,17 @@ from workers.integrations.registry import SERVICES, make_service
 
 
 def test_every_stock_integration_has_a_service() -> None:
-    assert set(SERVICES) == {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse", "webhook", "telegram", "ntfy"}
+    assert set(SERVICES) == {
+        "slack",
+        "pagerduty",
+        "shuffle",
+        "virustotal",
+        "maltiverse",
+        "webhook",
+        "telegram",
+        "ntfy",
+        "email",
+    }
     assert isinstance(make_service(MANAGER), Manager)
 
 

@@ -28,10 +28,10 @@ from workers.integrations.helpers.text_limits import ELLIPSIS, MAX_URL_VALUE_BYT
 from workers.integrations.registry import SERVICES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from common.outcome import ManagerEvent
-    from workers.calls import Request
+    from workers.calls import Mail, Request
     from workers.integrations.base import Service
 
 MD5 = "44d88612fea8a8f36de82e1278abb02f"
@@ -44,6 +44,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "webhook": {"hook_url": "https://hooks.example.com/x"},
     "telegram": {"api_key": "1:k", "telegram": {"chat": "@soc_alerts"}},
     "ntfy": {"hook_url": "https://ntfy.example.com/x"},
+    "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
 }
 ORIGIN = FallbackOf("custom-a-script-with-a-rather-long-name", Reason.SCRIPT_UNUSABLE)
 CHARACTERS = {"ascii": "a", "latin": "é", "asian": "警", "emoji": "🚨"}
@@ -104,6 +105,11 @@ def fits_ntfy(call: Request) -> None:
     assert 0 < len(body["title"].encode()) <= 250
 
 
+def fits_email(call: Mail) -> None:
+    assert len(call.message) < 400_000  # servers take 10 MB and more
+    assert max(map(len, call.message.split(b"\r\n"))) <= 998
+
+
 def fits_anything(call: Request) -> None:
     json.loads(call.body or b"")
 
@@ -118,7 +124,7 @@ def calls_for(served: Service[Any, Any], given_: Alert) -> Sequence[Request]:
         return ()
 
 
-FITS = {
+FITS: dict[str, Callable[[Any], None]] = {
     "slack": fits_slack,
     "shuffle": fits_anything,  # it documents no limit
     "pagerduty": fits_pagerduty,
@@ -127,6 +133,7 @@ FITS = {
     "webhook": fits_anything,  # any receiver has its own
     "telegram": fits_telegram,
     "ntfy": fits_ntfy,
+    "email": fits_email,
 }
 
 
