@@ -134,19 +134,17 @@ class EmailOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(integration: Integration, options: EmailOptions) -> Iterator[tuple[str, str]]:
     """Yield what is missing and what contradicts what."""
-    server = None
-    try:
-        server = server_of(integration.hook_url.reveal()) if integration.hook_url else None
-    except ValueError as error:
-        yield "", f"hook_url {error}"
+    is_tls = integration.hook_url is not None and integration.hook_url.reveal().strip().startswith("smtps:")
     if not options.from_:
         yield "from", 'is missing: write the address of the sender, such as "Wazuh <wazuh@example.org>"'
     if not options.to:
         yield "to", 'is missing: write the addresses of the recipients, such as ["soc@example.org"]'
     if bool(options.user) != bool(options.password):
         yield "user", "and password belong together: write both or neither"
-    if options.user and options.tls is Tls.NONE and not (server and server.scheme == "smtps"):
+    if options.user and options.tls is Tls.NONE and not is_tls:
         yield "tls", "must not be none with a password, which everybody on the way could read: remove tls or user"
 
 
-DECLARATION: Final = Declaration(required=("hook_url",), options=EmailOptions, check=check, message=ALL_PARTS)
+DECLARATION: Final = Declaration(
+    required=("hook_url",), options=EmailOptions, check=check, message=ALL_PARTS, hook_url=server_of
+)

@@ -147,7 +147,8 @@ class Email:
         mail = MIMEMultipart("alternative", boundary=f"={self._digest('boundary', alert.delivery_id)}", policy=_POLICY)
         subject = one_line(readable(plain(message.title)))
         mail["From"], mail["To"] = self._from, ", ".join(self._recipients)
-        mail["Subject"] = Header(subject, "us-ascii" if subject.isascii() else "utf-8", header_name="Subject")
+        charset = "us-ascii" if subject.isascii() else "utf-8"
+        mail["Subject"] = Header(subject, charset, header_name="Subject")  # type: ignore[assignment]  # of compat32
         mail["Date"] = format_datetime(datetime.fromtimestamp(self._statuses.now_s(), UTC))
         mail["Message-ID"] = self._id("delivery", alert.delivery_id)
         if self._has_threads:

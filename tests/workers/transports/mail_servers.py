@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -47,9 +48,11 @@ class Mailbox:
         assert isinstance(envelope.content, bytes)
         data: Any = session.auth_data
         user = data.login if data else b""
-        is_tls = session.ssl is not None or server.transport.get_extra_info("ssl_object") is not None
+        is_tls = session.ssl is not None or (server.transport and server.transport.get_extra_info("ssl_object"))
         self.mails.append(
-            Received(str(envelope.mail_from), list(envelope.rcpt_tos), envelope.content, is_tls, user, session.peer)
+            Received(
+                str(envelope.mail_from), list(envelope.rcpt_tos), envelope.content, bool(is_tls), user, session.peer
+            )
         )
         return "250 OK"
 
@@ -68,12 +71,12 @@ class _Controller(Controller):
         super().__init__(*arguments, **options)
 
     def factory(self) -> SMTP:
-        self._made.append(super().factory())
+        self._made.append(super().factory())  # type: ignore[no-untyped-call]  # aiosmtpd has no type here
         return self._made[-1]
 
     def abort(self) -> None:
         for one in self._made:
-            if one.transport:
+            if isinstance(one.transport, asyncio.Transport):
                 one.transport.abort()
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from workers.delivery.event_loop import EventLoop
 
 CONTENT_BYTES = b"Subject: hello\r\n\r\n.dot\r\nthe end\r\n"
-Smtp = "Callable[..., Blocking]"
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def failure(transport: Blocking, call: Mail) -> TransportError:
     return raised.value
 
 
-def test_mails_go_over_one_connection(smtp: Smtp) -> None:
+def test_mails_go_over_one_connection(smtp: Callable[..., Blocking]) -> None:
     with mail_server() as (port, mailbox):
         transport = smtp()
         replies = [transport.send(mail(port)) for _ in range(3)]
@@ -57,7 +56,7 @@ def test_mails_go_over_one_connection(smtp: Smtp) -> None:
     assert (first.sender, first.recipients, first.content) == ("wazuh@example.org", ["soc@example.org"], CONTENT_BYTES)
 
 
-def test_starttls_and_login(smtp: Smtp, authority: Authority) -> None:
+def test_starttls_and_login(smtp: Callable[..., Blocking], authority: Authority) -> None:
     context = authority.context(authority.certificate("mail.example.org"))
     with mail_server(starttls=context, login=True) as (port, mailbox):
         call = mail(port, starttls=True, user=USER, password=Secret(PASSWORD))
@@ -65,7 +64,7 @@ def test_starttls_and_login(smtp: Smtp, authority: Authority) -> None:
     assert [(one.is_tls, one.user) for one in mailbox.mails] == [(True, USER.encode())]
 
 
-def test_tls_from_the_first_byte(smtp: Smtp, authority: Authority) -> None:
+def test_tls_from_the_first_byte(smtp: Callable[..., Blocking], authority: Authority) -> None:
     context = authority.context(authority.certificate("mail.example.org"))
     with mail_server(tls=context, login=True) as (port, mailbox):
         call = mail(port, scheme="smtps", user=USER, password=Secret(PASSWORD))
@@ -73,7 +72,7 @@ def test_tls_from_the_first_byte(smtp: Smtp, authority: Authority) -> None:
     assert mailbox.mails[0].user == USER.encode()
 
 
-def test_a_wrong_password_is_a_refusal_of_auth(smtp: Smtp, authority: Authority) -> None:
+def test_a_wrong_password_is_a_refusal_of_auth(smtp: Callable[..., Blocking], authority: Authority) -> None:
     context = authority.context(authority.certificate("mail.example.org"))
     with mail_server(starttls=context, login=True) as (port, mailbox):
         call = mail(port, starttls=True, user=USER, password=Secret("wrong"))
@@ -82,7 +81,7 @@ def test_a_wrong_password_is_a_refusal_of_auth(smtp: Smtp, authority: Authority)
     assert not mailbox.mails
 
 
-def test_an_unknown_authority_is_not_trusted(smtp: Smtp, authority: Authority) -> None:
+def test_an_unknown_authority_is_not_trusted(smtp: Callable[..., Blocking], authority: Authority) -> None:
     context = authority.context(authority.certificate("mail.example.org"))
     with mail_server(starttls=context) as (port, mailbox):
         error = failure(smtp(), mail(port, starttls=True, user=USER, password=Secret(PASSWORD)))
@@ -92,7 +91,7 @@ def test_an_unknown_authority_is_not_trusted(smtp: Smtp, authority: Authority) -
     assert len(mailbox.mails) == 1
 
 
-def test_nothing_is_sent_in_clear_to_a_server_without_starttls(smtp: Smtp) -> None:
+def test_nothing_is_sent_in_clear_to_a_server_without_starttls(smtp: Callable[..., Blocking]) -> None:
     with scripted({}) as server:
         error = failure(smtp(), mail(server.port, starttls=True, user=USER, password=Secret(PASSWORD)))
     assert error.reason is Reason.TLS
@@ -100,7 +99,7 @@ def test_nothing_is_sent_in_clear_to_a_server_without_starttls(smtp: Smtp) -> No
     assert set(server.commands) <= {"EHLO", "QUIT"}
 
 
-def test_a_server_without_a_known_way_to_log_in(smtp: Smtp) -> None:
+def test_a_server_without_a_known_way_to_log_in(smtp: Callable[..., Blocking]) -> None:
     with scripted({"EHLO": b"250-x\r\n250 AUTH GSSAPI XOAUTH2\r\n"}) as server:
         error = failure(smtp(), mail(server.port, user=USER, password=Secret(PASSWORD)))
     assert (error.reason, error.detail.partition(" ")[2]) == (
@@ -111,14 +110,14 @@ def test_a_server_without_a_known_way_to_log_in(smtp: Smtp) -> None:
 
 @pytest.mark.parametrize("code", [421, 450, 452, 500, 530, 550, 552, 554])
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "."])
-def test_a_refusal_names_its_command(smtp: Smtp, command: str, code: int) -> None:
+def test_a_refusal_names_its_command(smtp: Callable[..., Blocking], command: str, code: int) -> None:
     text = f"{code}-5.1.1 no\r\n{code} such user\r\n".encode()
     with scripted({command: text}) as server:
         reply = smtp().send(mail(server.port))
     assert reply == MailReply(status=code, body=b"5.1.1 no\nsuch user", command=CONTENT if command == "." else command)
 
 
-def test_a_refusal_by_the_greeting_or_by_ehlo(smtp: Smtp) -> None:
+def test_a_refusal_by_the_greeting_or_by_ehlo(smtp: Callable[..., Blocking]) -> None:
     with scripted({"": b"554 go away\r\n"}) as server:
         assert smtp().send(mail(server.port)) == MailReply(status=554, body=b"go away", command="")
     with scripted({"EHLO": b"550 no\r\n", "HELO": b"550 no\r\n"}) as server:
@@ -126,7 +125,7 @@ def test_a_refusal_by_the_greeting_or_by_ehlo(smtp: Smtp) -> None:
 
 
 @pytest.mark.parametrize("command", ["", "EHLO", "MAIL", "RCPT", "DATA", "."])
-def test_a_server_that_hangs_or_hangs_up_is_an_error(smtp: Smtp, command: str) -> None:
+def test_a_server_that_hangs_or_hangs_up_is_an_error(smtp: Callable[..., Blocking], command: str) -> None:
     with scripted({command: HANG}) as server:
         began = time.monotonic()
         error = failure(smtp(request_timeout_s=0.5), mail(server.port))
@@ -140,24 +139,24 @@ def test_a_server_that_hangs_or_hangs_up_is_an_error(smtp: Smtp, command: str) -
     assert error.reason in {Reason.CONNECTION_FAILED, Reason.INVALID_RESPONSE}
 
 
-def test_a_drip_of_bytes_does_not_extend_the_limit(smtp: Smtp) -> None:
+def test_a_drip_of_bytes_does_not_extend_the_limit(smtp: Callable[..., Blocking]) -> None:
     with scripted({"EHLO": b"250-" + b"x" * 100 + b"\r\n"}) as server:  # a reply that never ends
         assert failure(smtp(request_timeout_s=0.5), mail(server.port)).reason is Reason.TIMEOUT
 
 
-def test_what_is_no_mail_server_is_an_error(smtp: Smtp) -> None:
+def test_what_is_no_mail_server_is_an_error(smtp: Callable[..., Blocking]) -> None:
     with scripted({"": b"SSH-2.0-OpenSSH_9.6\r\n"}) as server:
         error = failure(smtp(request_timeout_s=1.0), mail(server.port))
     assert error.reason in {Reason.INVALID_RESPONSE, Reason.TIMEOUT}
     assert "HTTP" not in error.detail
 
 
-def test_an_endless_reply_is_cut_off(smtp: Smtp) -> None:
+def test_an_endless_reply_is_cut_off(smtp: Callable[..., Blocking]) -> None:
     with scripted({"EHLO": b"250-xxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n" * 100_000}) as server:
         assert failure(smtp(request_timeout_s=30.0), mail(server.port)).reason is Reason.INVALID_RESPONSE
 
 
-def test_nobody_listens(smtp: Smtp) -> None:
+def test_nobody_listens(smtp: Callable[..., Blocking]) -> None:
     with scripted({}) as server:
         pass
     error = failure(smtp(), mail(server.port))
@@ -167,7 +166,7 @@ def test_nobody_listens(smtp: Smtp) -> None:
     )
 
 
-def test_a_private_address_is_blocked(smtp: Smtp) -> None:
+def test_a_private_address_is_blocked(smtp: Callable[..., Blocking]) -> None:
     with mail_server() as (port, mailbox):
         error = failure(smtp(deny_private=True), mail(port))
     assert error.reason is Reason.NOT_CONFIGURED
@@ -175,13 +174,13 @@ def test_a_private_address_is_blocked(smtp: Smtp) -> None:
     assert not mailbox.mails
 
 
-def test_an_idle_connection_is_closed_with_quit(smtp: Smtp) -> None:
+def test_an_idle_connection_is_closed_with_quit(smtp: Callable[..., Blocking]) -> None:
     with scripted({}) as server:
         assert smtp().send(mail(server.port)).status == 250
         eventually(lambda: server.commands[-1] == "QUIT")
 
 
-def test_a_connection_that_the_server_closed_is_replaced(smtp: Smtp) -> None:
+def test_a_connection_that_the_server_closed_is_replaced(smtp: Callable[..., Blocking]) -> None:
     transport = smtp()
     with mail_server() as (port, _):
         assert transport.send(mail(port)).status == 250
@@ -190,7 +189,7 @@ def test_a_connection_that_the_server_closed_is_replaced(smtp: Smtp) -> None:
     assert len(mailbox.mails) == 1
 
 
-def test_a_new_connection_follows_a_refusal(smtp: Smtp) -> None:
+def test_a_new_connection_follows_a_refusal(smtp: Callable[..., Blocking]) -> None:
     with mail_server() as (port, mailbox):
         transport, mailbox.refuse = smtp(), {"soc@example.org": "450 4.2.0 later"}
         assert transport.send(mail(port)).status == 450
@@ -229,7 +228,7 @@ def test_a_hanging_server_does_not_delay_the_event_loop(
     assert max(gaps) < 1.0  # libcurl would wait 2 s for each of these replies; a busy machine can delay a tick
 
 
-def test_many_mails_at_once(smtp: Smtp) -> None:
+def test_many_mails_at_once(smtp: Callable[..., Blocking]) -> None:
     with mail_server() as (port, mailbox), ThreadPoolExecutor(20) as pool:
         transport = smtp()
         replies = list(pool.map(lambda _: transport.send(mail(port)), range(60)))
