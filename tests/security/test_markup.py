@@ -16,7 +16,7 @@ from tests.workers.integrations.examples import alert, rule, service
 from workers.integrations import slack
 from workers.integrations.helpers.service_options import ServiceOptions
 from workers.integrations.registry import SERVICES, make_service
-from workers.message.markup import NONE, SLACK
+from workers.message.markup import HTML, NONE, PLAIN, SLACK
 
 HOSTILE = (
     *(
@@ -29,15 +29,18 @@ HOSTILE = (
     ),
     *("```\n<!channel>\n```", "&lt;!channel&gt;", "a\x00b\x1b[31m\x7f\u202e<!everyone>\u2028", "\ud83d<!channel>"),
 )
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "slack": {"hook_url": "https://hooks.example/services/T0/B0/x"},
     "pagerduty": {"api_key": "0123456789abcdef"},
     "shuffle": {"hook_url": "https://shuffle.example/api/v1/hooks/x"},
     "virustotal": {"api_key": "0123456789abcdef"},
     "maltiverse": {"api_key": "0123456789abcdef", "hook_url": "https://api.maltiverse.example"},
     "webhook": {"hook_url": "https://hooks.example/x"},
+    "telegram": {"api_key": "1:k", "telegram": {"chat": 1}},
+    "ntfy": {"hook_url": "https://ntfy.example/x"},
+    "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
 }
-MARKUPS = {name: SLACK if name == "slack" else NONE for name in SERVICES}
+MARKUPS = dict.fromkeys(SERVICES, NONE) | {"slack": SLACK, "telegram": HTML, "ntfy": PLAIN, "email": HTML}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 
 
