@@ -14,7 +14,9 @@ that belongs to wazuh-db.
 
 from __future__ import annotations
 
+import codecs
 import re
+import stat
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -54,8 +56,12 @@ class _Export(msgspec.Struct):
 def read_agents(path: Path) -> AgentGroups:
     """Return the groups of all agents in the file. Raises ConfigError if anything in it is wrong."""
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(
+            status.st_mode
+        ):  # reading a pipe or a device can block
+            raise ConfigError("is a device or a pipe; agents.file names a file", file=str(path))
+        if (size := status.st_size) > MAX_BYTES:
             problem = f"has {size:,} bytes, at most {MAX_BYTES:,} are allowed: export only id, name and group"
             raise ConfigError(problem, file=str(path))
         content = read_trusted(path, "agents.file")
@@ -69,6 +75,7 @@ def read_agents(path: Path) -> AgentGroups:
 def parse_agents(content: bytes, file: str) -> AgentGroups:
     """Return the groups of all agents. `file` is the path for errors. Raises ConfigError."""
     by_id: dict[str, tuple[str, ...]] = {}
+    content = content.removeprefix(codecs.BOM_UTF8)  # as editors on Windows write it
     is_export = content.lstrip().startswith(b"{")
     for place, line, agent_id, groups in (_of_export if is_export else _of_text)(content, file):
         wrong = next((one for one in (agent_id, *groups) if not _NAME.fullmatch(one)), None)

@@ -87,7 +87,7 @@ class _Compiler:
         self._warn_of_unused_windows()
         silences, errors = compile_silences(self._settings, self._named)
         for name, problems in errors.items():
-            self._refuse(name, [config_error(origin, problem) for origin, problem in problems])
+            self._refuse_section(name, [config_error(origin, problem) for origin, problem in problems])
         return self._found._replace(
             integrations=usable,
             refused_blocks=(*self._found.refused_blocks, *self._refused),
@@ -112,7 +112,7 @@ class _Compiler:
             return read_agents(path), tuple(integrations)
         except ConfigError as error:
             problem = error
-        self._refuse("[agents]", [problem])
+        self._refuse_section("[agents]", [problem])
         uses_groups = [one for one in integrations if AlertConditions(one, self._named).use_agent_groups]
         for one in uses_groups:
             text = f"{one.id} has a condition on {AGENT_GROUPS}, which needs agents.file"
@@ -157,7 +157,7 @@ class _Compiler:
             if len(good) == before:
                 break
         for name in sorted(table.keys() - good.keys()):
-            self._refuse(
+            self._refuse_section(
                 f"@{name}", [config_error(self._settings.origin[dotted((CONDITIONS, name))], str(errors[name]))]
             )
         return good
@@ -243,6 +243,8 @@ class _Compiler:
         return Secret(without_blanks(self._references.resolve(without_blanks(secret.reveal()))))
 
     def _warn_of_unused_windows(self) -> None:
+        if self._settings.refused:  # one of them may be the `hold` that uses it
+            return
         holds = [one.hold for one in self._settings.definitions.values() if one.hold]
         for name in sorted(self._settings.windows.keys() - {one.window for one in holds}):
             key = dotted((WINDOWS, name))
@@ -263,10 +265,15 @@ class _Compiler:
         """Report the errors of the tables that are about no known integration, and of named conditions and windows."""
         for one in self._settings.refused:
             if one.table not in self._reported:
-                self._refuse(one.table or one.section, [config_error(one.origin, one.problem)])
+                refuse = self._refuse if one.table else self._refuse_section
+                refuse(one.table or one.section, [config_error(one.origin, one.problem)])
 
     def _refuse(self, name: str, errors: list[ConfigError], line: int | None = None) -> None:
         self._refused.append(RefusedBlock(line or errors[0].line or 0, name, tuple(errors)))
+
+    def _refuse_section(self, name: str, errors: list[ConfigError]) -> None:
+        """Refuse what is not an integration."""
+        self._refused.append(RefusedBlock(errors[0].line or 0, name, tuple(errors), is_integration=False))
 
     def _error(self, path: KeyPath, problem: str) -> ConfigError:
         """Return the error of a key; the problem begins with its name."""

@@ -10,6 +10,7 @@ from common.conditions import NO_NAMES, parse_named_conditions
 from common.errors import ConditionError, LedgerDamaged
 from common.printable import printable
 from common.silences import (
+    MAX_SILENCES,
     AppliedSilence,
     closing_message,
     compile_silence,
@@ -96,6 +97,7 @@ class Silences:
         self._silences: dict[str, Silence] = {}
         self._applied: list[AppliedSilence] = []
         self._integrations: Sequence[Integration] = ()
+        self._surplus: tuple[Silence, ...] = ()
         self._refused: dict[str, str] = {}
         self._closed: set[tuple[str, str]] = set()
         self._ledger_ms, self._read_at_s = 0, now()
@@ -148,6 +150,9 @@ class Silences:
                     applied.append(compile_silence(silence, own_names if silence.node else NO_NAMES))
             except ConditionError as error:
                 refused[silence.id] = str(error)
+        running = (one for one in stored.surplus if one.end_ms > self._ledger_ms)
+        refused |= {one.id: f"there are more than {MAX_SILENCES} silences; end some of them" for one in running}
+        self._surplus = stored.surplus
         self._applied = sorted(applied, key=lambda one: (one.silence.start_ms, one.silence.id))
         for silence_id, problem in refused.items():
             if self._refused.get(silence_id) != problem:
@@ -155,7 +160,9 @@ class Silences:
         self._refused = refused
 
     def _delete_old(self) -> None:
+        """Delete silences that ended 30 days ago, and of more than MAX_SILENCES those that ended first."""
         old = [one.id for one in self._silences.values() if one.delete_ms < self._ledger_ms]
+        old += [one.id for one in self._surplus if one.end_ms <= self._ledger_ms]
         if old:
             delete_silences(self._client, old)
 

@@ -25,6 +25,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `key` names the look-up within its delivery (`ip`, `md5`), so that a retry repeats only what failed.
     `timeout_s` is the integration's own time limit, for services whose stock script lets the user set it. The transport
     reads at most `max_body_bytes` of the response; a service that only checks the status needs little of it.
+    `is_once` keeps the transport from sending the request twice on its own, for a target that cannot recognise it.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     timeout_s: float | None = None
     max_body_bytes: int = MAX_BODY_BYTES
+    is_once: bool = False
 
     def __repr__(self) -> str:
         return f"Request({self.method}, key={self.key!r})"

@@ -48,11 +48,12 @@ Use
 Modules
     `model` is a parsed condition, and prints it; `scanner` and `parser` read it; `named` reads lists with names;
     `evaluate` turns it into a function; `explain` says what it saw; `fields`, `values`, `patterns` and `regex` are the
-    rules above.
+    rules above; `field_hints` knows fields that alerts have under another name.
 """
 
 from common.conditions.evaluate import compile_all, compile_any, compile_condition
 from common.conditions.explain import Explanation, Step, explain_condition
+from common.conditions.field_hints import field_hints
 from common.conditions.model import Condition, NamedCondition
 from common.conditions.named import parse_named_conditions
 from common.conditions.parser import NO_NAMES, parse_condition
@@ -67,6 +68,7 @@ __all__ = [
     "compile_any",
     "compile_condition",
     "explain_condition",
+    "field_hints",
     "parse_condition",
     "parse_named_conditions",
 ]

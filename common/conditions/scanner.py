@@ -18,6 +18,7 @@ AND: Final = re.compile(r"and(?!\S)")
 _VALUE_END: Final = re.compile(r"(?<!\S)and(?!\S)")
 _LISTED_VALUE_END: Final = re.compile(r",|(?<!\S)and(?!\S)")
 _QUOTED_PIECE: Final = re.compile(r'[^"\\*?]+|[*?]|\\.', re.DOTALL)
+_COMPARED: Final = re.compile(r"[<>]=?\s*-?\d")
 _WORD: Final = re.compile(r"\S+")
 _OPERATORS: Final = frozenset({"=", "==", "!=", "<>", "<", "<=", ">", ">=", "~", "!~", "=~"})
 _JOINS: Final = frozenset({"or", "OR", "||", "AND", "&&"})
@@ -86,6 +87,9 @@ class Scanner:
         value = self.text[self.at : stop.start() if stop else None].rstrip()
         if not value or self.is_next(AND):
             raise self.error('a value is missing; write "" for an empty text')
+        if in_list and _COMPARED.match(value):
+            hint = "leave out the operator in front of it, or put the whole value in double quotes"
+            raise self.error(f'"{value[0]}" begins a value: {hint}')
         for word in _WORD.finditer(value):
             self._check_word(word[0], self.at + word.start())
         self.at += len(value)

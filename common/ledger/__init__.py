@@ -96,6 +96,31 @@ History
     Nothing depends on the history: if its key has the wrong type, entries are lost and the deliveries go on. So
     `check_types` does not check it, and it never makes an integration LedgerDamaged.
 
+Numbers of alerts
+    In `totals`, read = not_matched + excepted + silenced + enqueued + already_queued, at any moment. A commit adds to
+    all of them in the same step in which it moves the cursor. The numbers are those between its two cursors, so they
+    only ever add up: over restarts, over several nodes, each with its cursor, and over replays of the log, which count
+    only what they enqueue. `already_queued` is what a replay of the log had enqueued before. `committed` also counts
+    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages, those of `courier
+    test`, and dead letters moved from another integration.
+
+Numbers of deliveries
+    committed + imported = delivered + skipped + discarded + expired + moved + waiting + released + dead, at any moment.
+    The last three are the numbers of deliveries in these states, the others are in `totals`. Each script that adds a
+    delivery to an integration or deletes one counts it in the same step:
+
+    committed  commit, close; settle and reap for a fallback and for events; move, for the integration that gets it
+    imported   import
+    delivered, skipped  settle; withdraw counts as skipped
+    discarded  discard
+    expired    retain
+    moved      move, for the integration that had it
+
+    All other scripts only move deliveries between waiting, released and dead. `dead` in `totals` counts deaths, so it
+    is not in this equation: a dead letter can be replayed and die again. A member of waiting, released or dead without
+    a record is lost: it is removed without being counted, so the numbers show it. `balance.py` computes both equations
+    from a status. They remain wrong after a counter is deleted or overwritten by another program.
+
 What blocks an integration
     operator  pause, resume     nothing is released until the pause is resumed, or ends by itself if it has an end
     target    Retry-After       nothing is released to any integration with its credential until the pause ends; limited
@@ -103,13 +128,6 @@ What blocks an integration
               or only refusals  decides: the newest delivery that has not failed, otherwise the newest
     limits    rate_limits       releases only as many as every limit allows; the release spends the tokens
     cap       max_in_flight     releases only as many as the cap leaves room for
-
-Numbers of alerts
-    In `totals`, read = not_matched + excepted + silenced + enqueued + already_queued, at any moment. A commit adds to
-    all of them in the same step in which it moves the cursor. The numbers are those between its two cursors, so they
-    only ever add up: over restarts, over several nodes, each with its cursor, and over replays of the log, which count
-    only what they enqueue. `already_queued` is what a replay of the log had enqueued before. `committed` also counts
-    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages.
 
 A delivery that waits for any of these is a member of `waiting` and nothing else: it occupies no message and no worker,
 and uses no attempt. A release that is blocked reads a few hash fields, however long the queue is.
@@ -149,6 +167,7 @@ Deliveries never expire: only settle, discard and retain delete one, and they co
 credential expire two days after their last use, when no limit or pause needs them any more.
 """
 
+from common.ledger.balance import Unaccounted, unaccounted
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
 from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
@@ -217,5 +236,7 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "Unaccounted",
     "UnreadableEntry",
+    "unaccounted",
 ]

@@ -39,14 +39,6 @@ class HistoryOperations(LedgerBase):
         read = partial(self._history_of, since_ms=since_ms, newest_first=newest_first, chunk=chunk)
         return merge(*map(read, integration_ids), key=lambda one: one.order, reverse=newest_first)
 
-    def find_in_history(
-        self, integration_ids: Collection[str], wanted: str, *, since_ms: int = 0
-    ) -> Iterator[HistoryEntry]:
-        """Yield the entries of a delivery or of an alert, by the id of either, the oldest first."""
-        for one in self.history(integration_ids, since_ms=since_ms):
-            if isinstance(one, HistoryEntry) and one.is_about(wanted):
-                yield one
-
     def last_history(self, integration_ids: Collection[str], count: int) -> dict[str, list[AnyEntry]]:
         """Return the last `count` entries of each integration, the newest first, in one round trip."""
         return self._ask_histories({i: partial(_page, history_key(i), "-", "+", -count) for i in integration_ids})

@@ -1,5 +1,8 @@
 """Reads the state of any number of integrations in two round trips; no writes, no secret key.
 
+The first is one transaction, so that the numbers of deliveries and the counters are those of one moment and add up
+(`common.ledger.balance`).
+
 Each command also shows whether its key is damaged: Redis then answers with an error, and the status names the key.
 """
 
@@ -98,7 +101,7 @@ def read_statuses(
     if not integration_ids:
         return {}
     sample = MIN_SAMPLE if brief else max(MIN_SAMPLE, min(MAX_SAMPLE, MAX_RECORDS // len(integration_ids)))
-    results, damaged = _run(client, {one: _queue_reads(one, sample) for one in integration_ids})
+    results, damaged = _run(client, {one: _queue_reads(one, sample) for one in integration_ids}, at_once=True)
     queues = {one: _Queues(*values) for one, values in results.items()}
     results, damaged_too = _run(
         client, {one: _detail_reads(one, found, now_ms, brief=brief) for one, found in queues.items()}
@@ -110,9 +113,14 @@ def read_statuses(
     }
 
 
-def _run(client: Redis, reads: Mapping[str, list[_Read]]) -> tuple[dict[str, list[Any]], dict[str, tuple[str, ...]]]:
-    """Run all commands in one round trip. Return the results and the damaged keys by integration."""
-    with client.pipeline(transaction=False) as pipe:
+def _run(
+    client: Redis, reads: Mapping[str, list[_Read]], *, at_once: bool = False
+) -> tuple[dict[str, list[Any]], dict[str, tuple[str, ...]]]:
+    """Run all commands in one round trip, and with `at_once` as one transaction.
+
+    Return the results and the damaged keys by integration.
+    """
+    with client.pipeline(transaction=at_once) as pipe:
         for read in chain.from_iterable(reads.values()):
             read.command(pipe, read.key)
         replies = iter(pipe.execute(raise_on_error=False))

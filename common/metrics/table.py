@@ -89,6 +89,19 @@ TABLE: Final = (
         "alerts that pass the filters and are excluded by the conditions only and except",
     ),
     _exporter(
+        "courier_unaccounted_alerts",
+        _GAUGE,
+        "integration",
+        "alerts that were read and are in none of the numbers of what became of them; 0 unless a counter was changed",
+    ),
+    _exporter(
+        "courier_unaccounted_deliveries",
+        _GAUGE,
+        "integration",
+        "deliveries that were added to the ledger, have not left it and are not in it; less than 0 if there are more "
+        "than were added; 0 unless keys or counters were changed",
+    ),
+    _exporter(
         "courier_deliveries",
         _COUNTER,
         "integration outcome reason",

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
-from common.services import email, ntfy, telegram, webhook
+from common.services import email, iris, jira, ntfy, telegram, thehive, webhook
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
@@ -31,6 +31,9 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         "telegram": telegram.DECLARATION,
         "ntfy": ntfy.DECLARATION,
         "email": email.DECLARATION,
+        "jira": jira.DECLARATION,
+        "thehive": thehive.DECLARATION,
+        "iris": iris.DECLARATION,
     }
 )
 """What each service declares. `workers/integrations/registry.py` has the code, by the same names."""

@@ -146,7 +146,7 @@ def _plain(value: Any, key: Key) -> Any:
     if isinstance(value, TemplateSource):
         return msgspec.to_builtins(value)
     if isinstance(value, Mapping):
-        return {name: _plain(one, key) for name, one in value.items()}
+        return {name: one if isinstance(one, int) else _plain(one, key) for name, one in value.items()}
     if isinstance(value, tuple) and any(isinstance(one, Secret) for one in value):
         return [_plain(one, key) for one in value]
     return value if isinstance(value, str) else key.reader.show(value)

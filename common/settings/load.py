@@ -53,6 +53,7 @@ from common.settings.sources import (
     from_environment,
     from_file,
     from_overrides,
+    packaged_values,
     refused_table,
 )
 from common.windows import Window
@@ -181,10 +182,7 @@ def load_settings(
     def read_again() -> Settings:  # no partial: its repr would show the environment
         return load_settings(file=file, environment=environment, cwd=cwd, overrides=overrides, keep_refused=True)
 
-    given = {
-        path: value._replace(origin=DEFAULT_ORIGIN)
-        for path, value in from_file(DEFAULTS_FILE, "default", packaged=True).items()
-    }
+    given = {path: value._replace(origin=DEFAULT_ORIGIN) for path, value in packaged_values(DEFAULTS_FILE).items()}
     packaged_home = str(given[HOME].raw)
     if called:
         given |= from_file(chosen, called, refused=refused)

@@ -52,6 +52,19 @@ class SilenceTable(msgspec.Struct, frozen=True, kw_only=True):
     announce: Annotated[bool | None, boolean()] = None
 
 
+_MEANT: Final = {
+    "reason": "write why",
+    "comment": "write why",
+    "end": "write until",
+    "integration": "write integrations",
+    "rule": 'write match = ["rule.id = 5710"]',
+    "rule_id": 'write match = ["rule.id = 5710"]',
+    "group": 'write match = ["rule.groups = sshd"]',
+    "agent": 'write match = ["agent.name = web01"]',
+    "for": "write until, with the time of the end",
+}
+"""What to write instead of the options of `courier silence add`, and of keys of other programs."""
+
 SILENCE_KEYS: Final[dict[str, Key]] = dict(keys_of(SilenceTable, SILENCES, "1"))
 
 
@@ -64,6 +77,7 @@ def unknown_silence_key(path: tuple[str, ...]) -> str:
         return f"silence {number} is empty; write its keys below [[{SILENCES}]], or remove it"
     near = get_close_matches(key, SILENCE_KEYS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(SILENCE_KEYS)}"
+    hint = _MEANT.get(key, hint)
     return f"there is no key {SILENCES}.{number}.{json.dumps(key)[1:-1]}; {hint}"
 
 

@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import SettingsError
@@ -77,6 +78,15 @@ def refused_table(path: KeyPath, origin: str, problem: str) -> RefusedTable | No
 def dotted(path: KeyPath) -> str:
     """Return the key in TOML notation, names with special characters in quotes."""
     return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in path)
+
+
+@cache
+def packaged_values(file: Path) -> Mapping[KeyPath, RawValue]:
+    """Return the values of the packaged file, as it was when this process first read it.
+
+    During an upgrade, the file already has keys that a running process of the former version does not know.
+    """
+    return from_file(file, "default", packaged=True)
 
 
 def from_file(
@@ -165,7 +175,7 @@ def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
         for name, inner in body.items():
             if section == INTEGRATIONS and isinstance(inner, dict):
                 for key, raw in inner.items():
-                    if key in SECTIONS and isinstance(raw, dict) and raw:
+                    if key in SECTIONS and isinstance(raw, dict):
                         yield from (((section, name, key, option), value) for option, value in raw.items())
                     else:
                         yield (section, name, key), raw

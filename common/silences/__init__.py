@@ -3,7 +3,8 @@
 Where silences are
     The hash `courier:silences` maps the id of each silence to the silence, as JSON. `courier silence add` writes there,
     and so does the producer of each node for the `[[silences]]` of its courier.toml, with the node's name. Producers
-    read it once a second. A silence is deleted 30 days after its end, by any producer.
+    read it once a second. A silence is deleted 30 days after its end, by any producer,
+    and earlier if there are more than MAX_SILENCES.
 
 What a silence does
     Producers apply it to the alerts that an integration would get, after its filters and conditions. The time that
@@ -29,6 +30,7 @@ from common.silences.from_file import FileSilence, file_changes
 from common.silences.model import KEEP_MS, Silence, State, decode_silence, new_silence_id
 from common.silences.store import (
     KEY,
+    MAX_SILENCES,
     SilenceCounts,
     Stored,
     delete_silences,
@@ -41,6 +43,7 @@ from common.silences.store import (
 __all__ = [
     "KEEP_MS",
     "KEY",
+    "MAX_SILENCES",
     "AppliedSilence",
     "FileSilence",
     "Silence",

@@ -27,8 +27,8 @@ class AppliedSilence(NamedTuple):
         return self.silence.start_ms <= moment_ms < self.silence.end_ms
 
     def is_about(self, integration: Integration) -> bool:
-        """Return whether it names the integration, by id, name or service, or all."""
-        names = (integration.id, integration.name, integration.service)
+        """Return whether it names the integration, by id or name as all commands do, or all."""
+        names = (integration.id, integration.name)
         patterns = self.silence.integrations
         return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 

@@ -43,7 +43,7 @@ class State(StrEnum):
 class Silence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A silence. It is in force from its start until before its end, in ms since the epoch by the ledger's clock.
 
-    All conditions of `match` must hold. `integrations` are ids, names or services, also as patterns with `*` and `?`;
+    All conditions of `match` must hold. `integrations` are ids or names, also as patterns with `*` and `?`;
     empty means all. `node` is the node whose courier.toml has it, empty if a command added it.
     """
 

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 KEY: Final = "courier:silences"
 
 MAX_SILENCES: Final = 1_000
-"""Silences that are read; more are refused, as malformed ones are."""
+"""Silences that are read. Of more, those that end last are read, so that ended ones keep no new one out."""
 
 _RULE: Final = "rule:"
 
 
 class Stored(NamedTuple):
-    """What the hash holds: the silences by id, and why each other entry is refused."""
+    """What the hash holds: the silences by id, why each malformed entry is refused, and those above MAX_SILENCES."""
 
     silences: dict[str, Silence]
     refused: dict[str, str]
+    surplus: tuple[Silence, ...] = ()
 
 
 class SilenceCounts(NamedTuple):
@@ -56,16 +57,17 @@ def fetch_silences(client: Redis) -> dict[bytes, bytes]:
 
 def read_silences(fields: Mapping[bytes, bytes]) -> Stored:
     """Read the content of the hash."""
-    stored = Stored({}, {})
+    found: list[Silence] = []
+    refused: dict[str, str] = {}
     for field, value in fields.items():
         silence_id = field.decode("utf-8", "replace")
         try:
-            if len(stored.silences) >= MAX_SILENCES:
-                raise ValueError(f"there are more than {MAX_SILENCES} silences; end some of them")  # noqa: TRY301 — refused as any other
-            stored.silences[silence_id] = decode_silence(silence_id, value)
+            found.append(decode_silence(silence_id, value))
         except ValueError as error:
-            stored.refused[silence_id] = str(error)
-    return stored
+            refused[silence_id] = str(error)
+    if len(found) > MAX_SILENCES:
+        found.sort(key=lambda one: (-one.end_ms, one.id))
+    return Stored({one.id: one for one in found[:MAX_SILENCES]}, refused, tuple(found[MAX_SILENCES:]))
 
 
 def write_silence(client: Redis, silence: Silence, *, is_new: bool) -> bool:

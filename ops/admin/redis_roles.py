@@ -84,7 +84,7 @@ def _commands(*words: str) -> frozenset[str]:
 _RUN: Final = frozenset({"evalsha", "script|exists", "script|load"})
 _CONNECT: Final = "client|setinfo client|setname hello info ping select time"
 _TRANSACTION: Final = "discard exec multi unwatch watch"
-_READ_STATUS: Final = "hget hgetall hkeys hmget lrange scan xrevrange zcard zcount zrange zrank"
+_READ_STATUS: Final = "exec hget hgetall hkeys hmget lrange multi scan xrevrange zcard zcount zrange zrank"
 _CONSUME: Final = (
     "brpop del evalsha exists llen lpush pexpire psubscribe publish punsubscribe sadd script|exists script|load "
     "smembers srem zadd zrangebyscore zrem"

@@ -8,6 +8,7 @@ interrupted replay continues, and a finished one does nothing without `--again`.
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -89,6 +90,7 @@ class LogReplay:
         time_range: TimeRange,
         integration: Integration,
         *,
+        match: Sequence[str] = (),
         node: str,
         source: Source,
         ledger: Ledger,
@@ -98,12 +100,15 @@ class LogReplay:
         named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
         agents: AgentGroups = NO_AGENTS,
     ) -> None:
-        """`node` is the node name of the manager that wrote the log."""
+        """`node` is the node name of the manager that wrote the log; `match` are conditions that must hold, too."""
         self._time_range, self._integration, self._node = time_range, integration, node
         self._source, self._ledger, self._policy = source, ledger, policy
         self._pace, self._sleep = pace, sleep
-        self._index = FilterIndex([integration], named_conditions, agents)
-        self._reader = f"replay:{node}:{time_range}"
+        limited = msgspec.structs.replace(integration, only=(*integration.only, *match))
+        self._index = FilterIndex([limited], named_conditions, agents)
+        # A replay with other conditions has its own progress: it would skip what this one has read.
+        suffix = f":{sha256(msgspec.json.encode(match)).hexdigest()[:8]}" if match else ""
+        self._reader = f"replay:{node}:{time_range}{suffix}"
 
     def count(self) -> Iterator[Progress]:
         """Read the period without enqueueing; yield the progress."""

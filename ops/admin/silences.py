@@ -9,18 +9,31 @@ import msgspec
 
 from common.conditions import parse_condition
 from common.errors import ConditionError, CourierError
-from common.silences import Silence, State, fetch_counts, fetch_silences, read_silences
+from common.silences import (
+    MAX_SILENCES,
+    Silence,
+    State,
+    compile_silence,
+    fetch_counts,
+    fetch_silences,
+    read_silences,
+)
 from common.timestamps import time_text
 from ops.admin import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from common.registry.entries import CatalogueEntry
+    from common.silences import Stored
     from ops.admin.session import LedgerSession
 
 FIELDS: Final = {"rule": "rule.id", "group": "rule.groups", "agent": "agent.name"}
 """Short option → the field that it compares."""
+
+
+IGNORED: Final = "ignored"
+"""The state of a silence that has not ended and that producers do not apply."""
 
 
 class SilencedReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +66,7 @@ class SilenceReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Silences(msgspec.Struct, frozen=True):
-    """All silences, the one that ends last first, and why each malformed entry in Redis is ignored."""
+    """All silences, the one that ends last first, and why each malformed entry or silence in Redis is ignored."""
 
     silences: list[SilenceReport]
     ignored: dict[str, str]
@@ -68,6 +81,7 @@ def read_all(session: LedgerSession, states: Iterable[State] = State) -> Silence
     now_ms, wanted = session.ledger.now_ms(), set(states)
     chosen = [one for one in stored.silences.values() if one.state(now_ms) in wanted]
     counts = fetch_counts(session.client, [(i, one.id) for one in chosen for i in session.ids])
+    ignored = stored.refused | dict(_without_effect(stored, now_ms))
     reports = []
     for one in sorted(chosen, key=lambda one: (-one.end_ms, one.id)):
         silenced = {
@@ -81,11 +95,32 @@ def read_all(session: LedgerSession, states: Iterable[State] = State) -> Silence
             for (integration_id, silence_id), found in counts.items()
             if silence_id == one.id
         }
-        reports.append(_report(one, one.state(now_ms), silenced))
-    return Silences(reports, stored.refused)
+        reports.append(_report(one, IGNORED if one.id in ignored else one.state(now_ms), silenced))
+    return Silences(reports, ignored)
 
 
-def _report(one: Silence, state: State, silenced: dict[str, SilencedReport]) -> SilenceReport:
+def _without_effect(stored: Stored, now_ms: int) -> Iterator[tuple[str, str]]:
+    """Yield each silence that has not ended and that producers ignore, and why."""
+    for one in stored.surplus:
+        if one.state(now_ms) is not State.ENDED:
+            yield one.id, f"there are more than {MAX_SILENCES} silences; end some of them"
+    for one in stored.silences.values():
+        if not one.node and one.state(now_ms) is not State.ENDED:  # those of a file may use names that it defines
+            try:
+                compile_silence(one)
+            except ConditionError as error:
+                yield one.id, str(error)
+
+
+def check_room(session: LedgerSession) -> None:
+    """Raise CourierError if no silence can be added."""
+    now_ms = session.ledger.now_ms()
+    silences = read_silences(fetch_silences(session.client)).silences.values()
+    if sum(one.state(now_ms) is not State.ENDED for one in silences) >= MAX_SILENCES:
+        raise CourierError(f"{MAX_SILENCES:,} silences run or will run, and Courier applies no more; end some of them")
+
+
+def _report(one: Silence, state: str, silenced: dict[str, SilencedReport]) -> SilenceReport:
     return SilenceReport(
         id=one.id,
         state=state,

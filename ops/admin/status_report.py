@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from common.ledger import Unaccounted, unaccounted
 from common.metrics.labels import OUTCOMES_WITHOUT_REASON
 from common.reports.producer import IntegrationLag, fetch_producer_reports
 from common.reports.worker import fetch_all_worker_reports
@@ -76,6 +77,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
     excepted: int
     silenced: int
+    unaccounted: Unaccounted | None
     oldest_age_s: float | None
     held_back: str
     damaged: list[str]
@@ -159,7 +161,7 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
         fetch_all_worker_reports(session.client),
         ledger.now_ms(),
     )
-    silences = read_silence_reports(session, [State.RUNNING]).silences
+    silences = [one for one in read_silence_reports(session, [State.RUNNING]).silences if one.state == State.RUNNING]
     return StatusReport(
         version=VERSION,
         courier=version(),
@@ -191,6 +193,7 @@ def _integration(listed: CatalogueEntry, status: Status, history: RecentHistory,
         dead=status.dead,
         excepted=status.totals.get("excepted", 0),
         silenced=status.totals.get("silenced", 0),
+        unaccounted=unaccounted(status),
         oldest_age_s=status.oldest_age_s,
         held_back=hold_reason(status, now_ms),
         damaged=[*status.damaged],

@@ -85,7 +85,7 @@ def _connect(stack: ExitStack, settings: Settings, configuration: Configuration)
     ids = [one.id for one in configuration.integrations]
     try:
         session = stack.enter_context(open_session(settings))
-        return LedgerState(session, ids, settings.producer.node, session.ledger), ""
+        return LedgerState(session, ids, settings.producer.node), ""
     except (LedgerUnavailable, LedgerMisconfigured) as error:
         return None, str(error)
 

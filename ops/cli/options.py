@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
+from common.conditions import Condition, field_hints, parse_condition, parse_named_conditions
+from common.errors import ConditionError
 from common.printable import printable
 from common.settings.load import load_settings
 from common.settings.sources import FIXED
 from common.settings.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from common.settings.load import Settings
     from ops.admin.session import LedgerSession
@@ -40,7 +42,7 @@ SYNONYMS: Final = {
     "stats": "status",
     "events": "history",
     "log": "history",
-    "stop": "pause",
+    "stop": "pause end",
     "hold": "pause",
     "unhold": "release",
     "unpause": "resume",
@@ -53,10 +55,12 @@ SYNONYMS: Final = {
     "dlq": "dead",
     "retry": "replay",
     "requeue": "replay",
-    "delete": "discard",
-    "rm": "discard",
+    "delete": "discard end",
+    "rm": "discard end",
     "purge": "discard",
-    "remove": "discard",
+    "remove": "discard end",
+    "create": "add",
+    "new": "add",
     "get": "show",
     "validate": "check",
     "verify": "check",
@@ -67,7 +71,7 @@ SYNONYMS: Final = {
     "metrics": "exporter",
     "setup": "init",
 }
-"""A command name of another tool → Courier's command."""
+"""A command name of another tool → Courier's commands, of which a group has one at most."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,8 +101,9 @@ class Group(click.Group):
         """Find the subcommand. Raises click.UsageError, with a suggestion."""
         names = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in names:
-            meant = SYNONYMS.get(args[0].lower(), args[0].lower())
-            close = [meant] if meant in names else get_close_matches(meant, names, n=1, cutoff=0.5)
+            word = args[0].lower()
+            meant = [one for one in SYNONYMS.get(word, word).split() if one in names]
+            close = meant or get_close_matches(word, names, n=1, cutoff=0.5)
             hint = f" Did you mean '{close[0]}'?" if close else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
@@ -128,9 +133,13 @@ class MomentParam(TimeParam):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Return the time with its zone. Raises click.BadParameter."""
-        if isinstance(value, str) and value != "now" and value[-1:].isalpha() and value[-1:] not in "zZ":
-            self.fail(f"{value!r} is not a time; use 2026-01-31T08:00:00, 2026-01-31T08:00:00Z or now", param, ctx)
-        return super().convert(value, param, ctx)
+        try:
+            return value if isinstance(value, datetime) else datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            if value == "now":
+                return now()
+            problem = "is not a time; use 2026-01-31T08:00:00, 2026-01-31T08:00:00Z or now, or --for 2h for the end"
+            self.fail(f"{value!r} {problem}", param, ctx)
 
 
 class Duration(click.ParamType[float]):
@@ -163,6 +172,26 @@ def end_ms(start_ms: int, for_s: float | None, until: datetime | None) -> int:
     if ends_ms <= start_ms:
         raise click.UsageError("The end must be after the start.")
     return ends_ms
+
+
+def check_conditions(option: str, texts: Sequence[str], named: Mapping[str, Sequence[str]]) -> None:
+    """Raise click.UsageError for an invalid condition of an option; note fields that alerts do not have.
+
+    `named` are the lists of `[conditions]`, by name.
+    """
+    names, conditions = parse_named_conditions(named), list[Condition]()
+    for text in texts:
+        try:
+            conditions.append(parse_condition(text, names=names, where=option))
+        except ConditionError as error:
+            raise click.UsageError(str(error)) from None
+    note_fields(conditions)
+
+
+def note_fields(conditions: Iterable[Condition]) -> None:
+    """Print a note on standard error for each field that alerts do not have."""
+    for hint in field_hints(conditions):
+        click.echo(printable(f"note: {hint}"), err=True)
 
 
 def now() -> datetime:

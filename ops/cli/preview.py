@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from common.conditions import parse_condition, parse_named_conditions
-from common.errors import ConditionError, CourierError
+from common.errors import CourierError
 from common.integration import Integration
 from common.printable import printable, printable_json
 from common.settings.definition import DEFINITION_KEYS
@@ -19,7 +18,7 @@ from ops.admin.names import in_configuration
 from ops.admin.preview import AGENT_COLUMNS, DAY_COLUMNS, RULE_COLUMNS, Pair, Preview, as_json, rows, top
 from ops.admin.replay_log import TimeRange
 from ops.admin.terminal import one_line, pluralize, print_table
-from ops.cli.options import TimeParam, example, integration_option, pass_settings, setting_option
+from ops.cli.options import TimeParam, check_conditions, example, integration_option, pass_settings, setting_option
 from ops.cli.progress import show_bar
 from producer.alertlog import AlertLog
 from producer.configuration import read_configuration
@@ -46,10 +45,13 @@ NEW: Final = "new"
         "courier preview --since 30d --group sshd --only 'agent.name = web*'",
     )
 )
+@click.argument("ids", metavar="[ID|NAME]...", nargs=-1)
 @integration_option
 @click.option("--all", "every", is_flag=True, help="Every integration.")
 @click.option("--level", type=click.IntRange(0, 16), help="Lowest level, instead of the present one; 0 for all levels.")
-@click.option("--rule-id", "rule_ids", multiple=True, metavar="ID,…", help="Rule ids, instead of the present ones.")
+@click.option(
+    "--rule-id", "--rule", "rule_ids", multiple=True, metavar="ID,…", help="Rule ids, instead of the present ones."
+)
 @click.option("--group", "groups", multiple=True, metavar="NAME,…", help="Rule groups, instead of the present ones.")
 @click.option("--event-location", metavar="PATTERN", help="Location, instead of the present one.")
 @click.option("--only", multiple=True, metavar="CONDITION", help="A condition that must hold, in addition.")
@@ -64,6 +66,7 @@ NEW: Final = "new"
 def command(
     settings: Settings,
     /,
+    ids: tuple[str, ...],
     words: tuple[str, ...],
     *,
     every: bool,
@@ -76,7 +79,7 @@ def command(
     """Count what other filters or conditions would match in the archived alert logs, before you change them.
 
     For each integration: alerts that match now and would match then, in all, per day, and for the ten rules and agents
-    that change most. Without --integration and --all, the options describe a new integration. An empty value, such as
+    that change most. Without an integration and --all, the options describe a new integration. An empty value, such as
     --group '', removes a filter. The command sends and changes nothing, and does not need Redis.
     """
     if since >= until:
@@ -84,13 +87,15 @@ def command(
     configuration = read_configuration(settings)
     changes = _filters(options)
     for flag, key in (("--only", "only"), ("--except", "without")):
-        _check_conditions(flag, options[key], configuration)
+        check_conditions(flag, options[key], configuration.conditions)
+    words = (*ids, *words)
     if words or every:
         chosen: Sequence[Integration | None] = in_configuration(configuration, words, file=settings.producer.config)
     elif changes or options["only"] or options["without"]:
         chosen = [None]
     else:
-        raise click.UsageError("give --integration or --all, or at least one filter or condition for a new integration")
+        problem = "give an integration or --all, or at least one filter or condition for a new integration"
+        raise click.UsageError(problem)
     pairs = []
     for now in chosen:
         base = now or Integration(id=NEW, name=NEW)
@@ -134,15 +139,6 @@ def _filters(options: dict[str, Any]) -> dict[str, Any]:
             raise click.BadParameter(one_line(str(error)), param_hint=f"--{key.replace('_', '-')}") from None
         changes[fields.get(key, key)] = parsed
     return changes
-
-
-def _check_conditions(flag: str, texts: Sequence[str], configuration: Configuration) -> None:
-    names = parse_named_conditions(configuration.conditions)
-    for text in texts:
-        try:
-            parse_condition(text, names=names, where=flag)
-        except ConditionError as error:
-            raise click.UsageError(str(error)) from None
 
 
 def _read(settings: Settings, pairs: list[Pair], time_range: TimeRange, configuration: Configuration) -> Preview:

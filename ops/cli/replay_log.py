@@ -16,6 +16,7 @@ from ops.admin.terminal import plain
 from ops.cli.options import (
     Rate,
     TimeParam,
+    check_conditions,
     combined,
     example,
     integration_option,
@@ -40,6 +41,7 @@ PROGRESS_INTERVAL_S: Final = 5.0
     epilog=example(
         "courier replay-log --integration slack --from 2h --dry-run",
         "courier replay-log --integration slack --from 2026-01-31T08:00:00Z --to 3h",
+        "courier replay-log --integration slack --from 2h --match 'rule.id = 5710'",
     )
 )
 @click.option(
@@ -55,6 +57,9 @@ PROGRESS_INTERVAL_S: Final = 5.0
     help="End of the period (exclusive).",
 )
 @integration_option
+@click.option(
+    "--match", multiple=True, metavar="CONDITION", help="Only alerts that also meet it; repeatable: all must hold."
+)
 @click.option("--rate", default=50.0, show_default=True, type=Rate(), help="Deliveries to queue per second.")
 @click.option("--dry-run", is_flag=True, help="Only count matching alerts.")
 @click.option("--again", is_flag=True, help="Replay a period that was already replayed.")
@@ -65,23 +70,25 @@ PROGRESS_INTERVAL_S: Final = 5.0
 @pass_settings
 def command(
     settings: Settings,
+    *,
     start: datetime,
     stop: datetime,
     words: tuple[str, ...],
+    match: tuple[str, ...],
     rate: float,
-    *,
     dry_run: bool,
     again: bool,
 ) -> None:
     """Queue the alerts of a past period again for an integration, from the archived alert logs.
 
-    The current filters of the integration apply. Deliveries that are still queued or are dead letters do not change.
-    If a replay is interrupted, run the same command again to continue it.
+    The current filters and conditions of the integration apply, but no silences. Deliveries that are still queued or
+    are dead letters do not change. If a replay is interrupted, run the same command again to continue it.
     """
     if start >= stop:
         raise CourierError("--from must be earlier than --to")
     file = settings.producer.config
     configuration = read_configuration(settings)
+    check_conditions("--match", match, configuration.conditions)
     chosen = in_configuration(configuration, combined((), words), file=file)
     click.echo(f"from {start.isoformat()} to {stop.isoformat()}", err=True)
     with open_session(settings) as session:
@@ -89,6 +96,7 @@ def command(
             replay = LogReplay(
                 TimeRange(start=start, stop=stop),
                 integration,
+                match=match,
                 node=settings.producer.node,
                 source=AlertLog.of(settings.producer),
                 ledger=session.ledger,

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from common.conditions import parse_condition
 from common.errors import CourierError
 from common.printable import printable_json
 from common.silences import Silence, State, new_silence_id, write_silence
 from common.silences.model import check_silence
 from common.timestamps import time_text
 from ops.admin.session import open_session
-from ops.admin.silences import SilenceReport, check_integrations, conditions, find, read_all
+from ops.admin.silences import SilenceReport, check_integrations, check_room, conditions, find, read_all
 from ops.admin.terminal import Column, ColumnKind, plain, pluralize, print_table
 from ops.cli.options import (
     Duration,
@@ -24,6 +25,7 @@ from ops.cli.options import (
     end_ms,
     example,
     integration_option,
+    note_fields,
     pass_settings,
     server_options,
 )
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from common.settings.load import Settings
+
+_OPTIONS: Final = {"why": "--reason", "author": "--author", "end_ms": "--for or --until"}
+"""Field of a silence → the options that set it, for errors."""
 
 COLUMNS: Final = (
     Column("Silence", ColumnKind.ID),
@@ -99,8 +104,10 @@ def add(
     silence is for all integrations.
     """
     texts = conditions({"rule": rule, "group": group, "agent": agent}, match)
+    note_fields(map(parse_condition, match))
     with open_session(settings) as session:
         check_integrations(words, session.listed)
+        check_room(session)
         now_ms = session.ledger.now_ms()
         start_ms = round(start.timestamp() * 1000) if start else now_ms
         ends_ms = end_ms(start_ms, for_s, until)
@@ -190,7 +197,10 @@ def _checked(fields: dict[str, Any]) -> Silence:
         silence = msgspec.convert(fields, Silence)
         check_silence(silence)
     except ValueError as error:
-        raise CourierError(f"the silence is not valid: {error}") from None
+        problem = str(error)
+        for field, options in _OPTIONS.items():
+            problem = problem.replace(f"`$.{field}`", options)
+        raise CourierError(f"the silence is not valid: {problem}") from None
     return silence
 
 

@@ -32,7 +32,8 @@ suppress_warnings = [
 
 CHAPTERS: Final = {
     "Run": (
-        *("running", "settings", "conditions", "windows", "silences", "messages", "webhook", "email", "telegram-ntfy"),
+        *("running", "settings", "cookbook", "conditions", "windows", "silences", "messages", "webhook", "cases"),
+        *("email", "telegram-ntfy"),
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (

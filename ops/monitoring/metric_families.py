@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from common.ledger import unaccounted
 from common.ledger.enums import BreakerState
 from common.metrics.labels import ledger_pairs
 from common.metrics.table import MetricType, find
@@ -65,6 +66,9 @@ def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[
     yield total("courier_enqueued", "enqueued")
     yield total("courier_already_queued", "already_queued")
     yield total("courier_excepted", "excepted")
+    differences = [((one,), missing) for one, status in found.items() if (missing := unaccounted(status))]
+    yield _family("courier_unaccounted_alerts", ((one, missing.alerts) for one, missing in differences))
+    yield _family("courier_unaccounted_deliveries", ((one, missing.deliveries) for one, missing in differences))
     yield _family(
         "courier_deliveries",
         (((one, *pair), count) for one, status in found.items() for pair, count in deliveries(status.totals).items()),

@@ -140,6 +140,10 @@ def _value(alert: dict[str, Any], field: FilterField) -> str:
         value = value.get(key) if isinstance(value, dict) else None
     if value is None:
         return "none"
+    if field is FilterField.LEVEL and isinstance(value, str):
+        return _shown(f'"{value}", a text and no number')
+    if field is FilterField.RULE_ID and not isinstance(value, str):
+        return f"{_shown(_text(value))}, no text"
     return _shown(", ".join(map(_text, value[:MAX_TEXT_CHARS])) if isinstance(value, list) else _text(value))
 
 

@@ -35,11 +35,15 @@ class ConfigWarning(NamedTuple):
 
 
 class RefusedBlock(NamedTuple):
-    """An invalid block: its first line, its name (empty if unreadable) and its errors."""
+    """An invalid block: its first line, its name (empty if unreadable) and its errors.
+
+    If it is not an integration, it is something else of courier.toml, such as a silence or a window.
+    """
 
     line: int
     name: str
     errors: tuple[ConfigError, ...]
+    is_integration: bool = True
 
 
 class Configuration(NamedTuple):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from common.ledger import Ledger, Unaccounted, unaccounted
+from common.silences import MAX_SILENCES, Silence, write_silence
 from tests.support.processes import Courier
 from tests.support.recorder import eventually, patience
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 SEEN_LIMIT_S = 2.0
 KILLS = 5
-PARTS = ("not_matched", "excepted", "silenced", "enqueued", "already_queued")
 
 
 class System:
@@ -52,10 +53,9 @@ class System:
 
     def totals(self) -> dict[str, int]:
         """Return the counters, which add up at any moment."""
-        found: Any = self._client.hgetall("courier:{slack}:totals")
-        totals = {name.decode(): int(value) for name, value in found.items()}
-        assert totals.get("read", 0) == sum(totals.get(part, 0) for part in PARTS), totals
-        return totals
+        status = Ledger(self._client).status("slack")
+        assert unaccounted(status) == Unaccounted(alerts=0, deliveries=0), status
+        return status.totals
 
 
 @pytest.mark.slow
@@ -131,7 +131,8 @@ def closing(target: Recorder) -> list[str]:
         (["--match", "rule.id == 1", "--for", "2h", "--reason", "x"], "--match, column 9"),
         (["--match", "@noisy", "--for", "2h", "--reason", "x"], "known only there"),
         (["--rule", "1", "--integration", "slakc", "--for", "2h", "--reason", "x"], "unknown integration 'slakc'"),
-        (["--rule", "1", "--for", "2h", "--reason", ""], "the silence is not valid"),
+        (["--rule", "1", "--for", "2h", "--reason", ""], "length >= 1 - at --reason"),
+        (["--rule", "1", "--for", "9999999d", "--reason", "x"], "- at --for or --until"),
         (["--rule", "1", "--for", "2h"], "Missing option '--reason'"),
     ],
 )
@@ -147,3 +148,27 @@ def test_bad_input_is_one_line_and_no_silence(
     assert result.exit_code != 0
     assert problem in f"{result.output}{result.exception}"
     assert not client.exists("courier:silences")
+
+
+def test_a_silence_without_effect_is_shown_as_ignored_and_too_many_are_refused(
+    client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner  # noqa: PLC0415 — of this test alone
+
+    from ops.cli.main import courier  # noqa: PLC0415 — as above
+
+    monkeypatch.setenv("COURIER_REDIS_URL", server.url)
+    now_ms = round(time.time() * 1000)
+    fields: dict[str, Any] = {"start_ms": now_ms, "end_ms": now_ms + 3_600_000, "why": "x", "author": "anna"}
+    write_silence(client, Silence(id="broken", match=("((",), **fields), is_new=True)
+    listed = CliRunner().invoke(courier, ["silence", "list", "--json"])
+    assert [one["state"] for one in json.loads(listed.stdout)["silences"]] == ["ignored"]
+    assert "ignored: broken: silence broken: match[1], column 1" in listed.stderr
+    assert "broken" not in CliRunner().invoke(courier, ["status"]).output
+    for n in range(MAX_SILENCES - 1):
+        write_silence(client, Silence(id=f"s{n}", match=("rule.id = 1",), **fields), is_new=True)
+    result = CliRunner().invoke(courier, ["silence", "add", "--rule", "1", "--for", "2h", "--reason", "x"])
+    assert "1,000 silences run or will run" in f"{result.output}{result.exception}"
+    assert client.hlen("courier:silences") == MAX_SILENCES
+    ended = CliRunner().invoke(courier, ["silence", "end", "broken"])
+    assert ended.stdout == "broken ended\n"

@@ -62,7 +62,7 @@ def problem(folder: Path, content: str | bytes) -> str:
     return str(caught.value).removeprefix(f"{folder}/agents")
 
 
-@pytest.mark.parametrize("content", [json.dumps(EXPORT), f"\n {json.dumps(EXPORT, indent=2)}", TEXT])
+@pytest.mark.parametrize("content", [json.dumps(EXPORT), f"\n {json.dumps(EXPORT, indent=2)}", TEXT, f"\ufeff{TEXT}"])
 def test_reads_what_the_api_returns_and_lines_of_text(tmp_path: Path, content: str) -> None:
     agents = read_agents(written(tmp_path, content))
     assert groups(agents, "001") == ["default", "prod"]
@@ -115,6 +115,11 @@ def test_a_file_that_is_missing_too_large_or_that_others_can_write_is_refused(tm
         file.truncate(64 * 1024 * 1024 + 1)
     with pytest.raises(ConfigError, match="export only id, name and group"):
         read_agents(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="is a device or a pipe"):
+        read_agents(path)
+    path.unlink()
     path.write_text(TEXT)
     path.chmod(0o666)
     with pytest.raises(ConfigError, match="other users can write"):

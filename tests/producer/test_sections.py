@@ -57,6 +57,12 @@ success_if = "ok = true"
     assert SIGNING not in repr(by_id(found))
 
 
+def test_an_empty_table_of_options_is_none(tmp_path: Path) -> None:
+    found = read(tmp_path, f"{HOOKED}[integrations.hook.message]\n")
+    assert errors(found) == []
+    assert options_of(by_id(found)["hook"], WebhookOptions) == WebhookOptions()
+
+
 def test_a_block_of_ossec_conf_has_native_code_and_a_message(tmp_path: Path) -> None:
     toml = '[integrations.custom-x]\nservice = "webhook"\nwebhook.format = "ocsf"\n'
     toml += '[integrations.slack.message]\ntitle = "{{ rule.id }}"\nfields = { A = "{{ agent.name }}" }\n'

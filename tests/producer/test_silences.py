@@ -12,7 +12,16 @@ from msgspec.structs import replace
 
 from common.integration import Integration
 from common.ledger import Closed, Commit, Ledger, SilenceCount
-from common.silences import KEY, Silence, compile_silence, fetch_counts, read_silences, silence_for, write_silence
+from common.silences import (
+    KEY,
+    MAX_SILENCES,
+    Silence,
+    compile_silence,
+    fetch_counts,
+    read_silences,
+    silence_for,
+    write_silence,
+)
 from tests.producer.test_excepted import SLACK, alerts, deliver_all, enqueued, excepted, read
 from tests.support.world import SHUFFLE_BLOCK, World
 
@@ -220,6 +229,22 @@ def test_old_silences_are_deleted(world: World) -> None:
     assert set(read_silences(world.client.hgetall(KEY)).silences) == {"young"}  # type: ignore[arg-type]  # not awaitable
 
 
+def test_ended_silences_keep_no_new_one_out(new_world: NewWorld) -> None:
+    world = new_world(SLACK)
+    now_ms = round(time.time() * 1000)
+    for n in range(MAX_SILENCES + 5):
+        write_silence(world.client, silence(f"old{n}", start_ms=1, end_ms=now_ms - 1000 * n - 1000), is_new=True)
+    write_silence(world.client, silence("new"), is_new=True)
+    producer = world.producer()
+    world.settle(producer)
+    world.append(*alerts(range(30)))
+    read_all(world, producer)
+    assert silenced(world) > 0
+    names = {name.decode() for name in world.client.hkeys(KEY)}  # type: ignore[union-attr]  # not awaitable
+    assert len(names) == MAX_SILENCES, "those that ended first are deleted"
+    assert {"new", "old0"} < names
+
+
 TABLE = """
 [conditions]
 web = ["agent.name = web*"]
@@ -316,3 +341,6 @@ def test_the_silence_that_began_first_counts() -> None:
     assert hit
     assert hit.id == "first"
     assert silence_for({}, now_ms, slack, found) is None
+    by_service = compile_silence(silence("service", "rule.id", integrations=("teams",)))
+    native = Integration(id="custom-x", name="custom-x", service_override="teams")
+    assert silence_for(alert, now_ms, native, [by_service]) is None, "a word selects ids and names, as in all commands"

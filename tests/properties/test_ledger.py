@@ -33,6 +33,8 @@ from common.ledger import (
     SettleOutcome,
     Stale,
     Stored,
+    Unaccounted,
+    unaccounted,
 )
 from common.ledger.keys import FAILED_OFFSET_MS
 from common.ledger.types import Reap
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
     from ops.standalone.embedded_redis import EmbeddedServer
 
-ID = "slack"
+ID, OTHER = "slack", "other"
 CAP, LEASE_S, MOST_LOST, MOST_ATTEMPTS, YIELDS_MS = 8, 60.0, 10, 12, 5000
 RATE, BURST, A_MINUTE, AN_HOUR, A_DAY = 2, 4, 6, 30, 40
 LIMITS = (f"{RATE}/s burst {BURST}", f"{A_MINUTE}/min", f"{AN_HOUR}/h", f"{A_DAY}/day")
@@ -208,7 +210,8 @@ class Machine(RuleBasedStateMachine):
             ("committed", "delivered", "skipped", "retried", "dead", "put_back", "postponed", "replayed"), 0
         )
         self.totals |= dict.fromkeys(("discarded", "lost", "released_again", "breaker_opened", "breaker_closed"), 0)
-        self.totals |= dict.fromkeys(("imported", "expired"), 0)
+        self.totals |= dict.fromkeys(("imported", "expired", "moved"), 0)
+        self.moved: set[str] = set()
 
     @property
     def now_ms(self) -> int:
@@ -234,15 +237,16 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin_somewhere_in_the_day(self) -> None:
         self.clock.now_s = 1_700_006_400.0 - 300  # five minutes before 00:00 UTC
-        self.commit(count=30, stale=False, again=False, window_ms=0)
+        self.commit(count=30, stale=False, again=False, window_ms=0, kept_back={})
 
     @rule(
         count=st.integers(0, 12),
         stale=st.booleans(),
         again=st.booleans(),
         window_ms=st.sampled_from([0, 0, 5000, 61_000, 3_600_000]),
+        kept_back=st.dictionaries(st.sampled_from(["not_matched", "excepted", "silenced"]), st.integers(1, 9)),
     )
-    def commit(self, count: int, stale: bool, again: bool, window_ms: int) -> None:
+    def commit(self, count: int, stale: bool, again: bool, window_ms: int, kept_back: dict[str, int]) -> None:
         first = max(0, self.count - 2) if again else self.count
         ids = [f"{n:04}" for n in range(first, self.count + count)]
         expected = "elsewhere" if stale else str(self.cursor or "")
@@ -255,6 +259,7 @@ class Machine(RuleBasedStateMachine):
             max_backlog=10_000,
             max_backlog_bytes=10**9,
             held_until_ms=held,
+            counters=kept_back | {"read": len(ids) + sum(kept_back.values())},
         )
         result = self.ledger.commit_all({ID: terms}, {})[0][ID]
         if stale:
@@ -466,6 +471,17 @@ class Machine(RuleBasedStateMachine):
             self.gone.add(i)
         self.totals["discarded"] += len(ids)
 
+    @rule(data=st.data())
+    def move(self, data: st.DataObject) -> None:
+        ids = self.some(data, "dead")
+        moved = [i for i in ids if i not in self.moved]
+        assert self.ledger.move(ID, [*ids, *self.some(data, "waiting", 1)], to=OTHER) == len(moved)
+        for i in moved:
+            del self.all[i]
+            self.gone.add(i)
+            self.moved.add(i)
+        self.totals["moved"] += len(moved)
+
     @rule(data=st.data(), ago_ms=st.integers(0, 200_000))
     def import_dead(self, data: st.DataObject, ago_ms: int) -> None:
         """Import some letters that are in the ledger in any state, and some that were deleted or never there."""
@@ -530,6 +546,13 @@ class Machine(RuleBasedStateMachine):
         assert sizes.keys() == self.all.keys()
         dead = sum(size for i, size in sizes.items() if self.all[i].state == "dead")
         assert (totals.get("bytes", 0), totals.get("dead_bytes", 0)) == (sum(sizes.values()) - dead, dead)
+
+    @invariant()
+    def every_delivery_is_accounted_for(self) -> None:
+        statuses = self.ledger.statuses([ID, "backup", OTHER, MANAGER_ID])
+        assert {one: unaccounted(status) for one, status in statuses.items()} == dict.fromkeys(
+            statuses, Unaccounted(alerts=0, deliveries=0)
+        )
 
     @invariant()
     def every_death_is_notified(self) -> None:

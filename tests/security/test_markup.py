@@ -15,8 +15,10 @@ from common.secret import Secret
 from tests.workers.integrations.examples import alert, rule, service
 from workers.integrations import slack
 from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.iris import IRIS_MARKUP
+from workers.integrations.jira.wiki import WIKI
 from workers.integrations.registry import SERVICES, make_service
-from workers.message.markup import HTML, NONE, PLAIN, SLACK
+from workers.message.markup import HTML, MARKDOWN, NONE, PLAIN, SLACK
 
 HOSTILE = (
     *(
@@ -39,8 +41,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "telegram": {"api_key": "1:k", "telegram": {"chat": 1}},
     "ntfy": {"hook_url": "https://ntfy.example/x"},
     "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
+    "jira": {"hook_url": "https://jira.example", "api_key": "0123456789abcdef", "jira": {"project": "SOC"}},
+    "thehive": {"hook_url": "https://hive.example", "api_key": "0123456789abcdef"},
+    "iris": {"hook_url": "https://iris.example", "api_key": "0123456789abcdef"},
 }
-MARKUPS = dict.fromkeys(SERVICES, NONE) | {"slack": SLACK, "telegram": HTML, "ntfy": PLAIN, "email": HTML}
+OWN_MARKUPS = {"slack": SLACK, "jira": WIKI, "thehive": MARKDOWN, "iris": IRIS_MARKUP} | {
+    "telegram": HTML,
+    "ntfy": PLAIN,
+    "email": HTML,
+}
+MARKUPS = {name: OWN_MARKUPS.get(name, NONE) for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 
 

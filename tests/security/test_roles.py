@@ -101,7 +101,7 @@ class System:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)  # ten processes are started one after another
+@pytest.mark.timeout(500)  # fifteen processes are started one after another
 def test_every_process_works_as_the_user_of_its_role(
     client: redis.Redis, server: EmbeddedServer, tmp_path: Path
 ) -> None:
@@ -128,6 +128,9 @@ def test_every_process_works_as_the_user_of_its_role(
             silence = ("--integration", "slack", "--match", "rule.id = 0", "--for", "2s", "--reason", "x")
             assert system.run("operator", "silence", "add", *silence) == 0
             assert system.run("operator", "silence", "list", "--all") == 0
+            ids: Any = client.hkeys("courier:silences")
+            assert system.run("operator", "silence", "show", ids[0].decode()) == 0
+            assert system.run("operator", "silence", "end", ids[0].decode()) == 0
             eventually(lambda: client.zcard("courier:{slack}:dead") == 1)
             assert system.run("operator", "dead", "list") == 0
             assert system.run("operator", "explain", "1769846400.3", *manager.files()[:4]) == 0
@@ -141,6 +144,9 @@ def test_every_process_works_as_the_user_of_its_role(
             again = ("--from", "2026-01-31T00:00:00Z", "--to", "2026-02-01T00:00:00Z", *manager.files()[:4])
             assert system.run("operator", "replay-log", "--integration", "slack", "--rate", "1000", *again) == 0
             eventually(lambda: all(target.ids.count(one) >= 2 for one in manager.ids))
+            assert system.run("operator", "test", "slack", "--timeout", "2m") == 0
+            assert system.run("operator", "history", "slack", "--last", "5") == 0
+            assert system.run("operator", "release", "slack", "--yes") == 0
             for role in ("operator", "exporter"):
                 assert system.run(role, "status") == 0
             assert system.run("producer", "health", "producer", "--node", "n", *manager.files()[2:4]) == 0

@@ -32,7 +32,8 @@ from common.reports.producer import IntegrationLag, ProducerReport, publish_prod
 from common.reports.worker import WorkerReport, publish_worker_report
 from common.secret import Secret
 from ops.admin import terminal
-from ops.cli import dead, status
+from ops.cli import status
+from ops.cli.dead import group as dead
 from ops.cli.main import courier, main
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from workers.delivery.backoff import budget_spent, retry_delay_s
 from workers.delivery.fallback import annotate
 from workers.delivery.lookup_cache import LookupCache
 from workers.delivery.response import DEAD_BYTES, WAITING_BYTES
-from workers.integrations.base import Cacheable, NotSendable
+from workers.integrations.base import Cacheable, Deciding, NotSendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,6 +102,7 @@ class Pipeline:
         """
         self._last_response, self._signer = last_response, signer
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
+        self._decides = service if isinstance(service, Deciding) else None
         self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
 
     def for_test(self, wrap: Callable[[Transport], Transport]) -> Pipeline:
@@ -134,7 +135,9 @@ class Pipeline:
             # NOT_CONFIGURED counts as contact, so that it opens the breaker: otherwise every alert would die at once.
             return AttemptResult(error.outcome, completed, contacted=error.outcome.reason is Reason.NOT_CONFIGURED)
         results: list[CallResult] = []
-        for call in calls:
+        pending = list(calls)
+        while pending:
+            call = pending.pop(0)
             if call.key and call.key in completed:
                 continue
             result = await self._look_up(alert, call) or await self._send(alert, call)
@@ -142,10 +145,19 @@ class Pipeline:
             # A rejected call is repeated, so that its rejection counts in the last attempt, too.
             if call.key and isinstance(result.outcome, Delivered | Skipped):
                 completed = (*completed, call.key)
+            if self._decides:
+                pending = self._next(self._decides, alert, call, result, pending)
         outcome = combine([result.outcome for result in results])
         worst = max(results, key=lambda result: _severity(result.outcome), default=None)
         contacted = any(result.contacted for result in results)
         return AttemptResult(outcome, completed, contacted, worst.response if worst else None)
+
+    @staticmethod
+    def _next(decides: Deciding, alert: Alert, call: Any, result: CallResult, planned: list[Any]) -> list[Any]:
+        """Return the calls that follow one, by its response; none if it failed."""
+        if not isinstance(result.outcome, Delivered):
+            return []
+        return list(decides.next_calls(alert, call, result.response, planned))
 
     async def _look_up(self, alert: Alert, call: Any) -> CallResult | None:
         """Return the result of a call that need not be sent: its response is cached, or another worker gets it now."""

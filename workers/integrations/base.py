@@ -64,6 +64,19 @@ class Cacheable(Protocol):
         """Return what the cached content means for the delivery."""
 
 
+@runtime_checkable
+class Deciding(Protocol):
+    """What a service has in addition whose first response decides about the next call, such as a search.
+
+    `build_calls` then returns the calls of the usual case, a search that finds nothing. The pipeline makes no call
+    after one that was not delivered. Such calls have no `key`: a retry searches again, and so finds what an earlier
+    attempt has created.
+    """
+
+    def next_calls(self, alert: Alert, call: Any, response: Any, planned: Sequence[Any]) -> Sequence[Any]:
+        """Return the calls to make after a call that was delivered, in place of the `planned` ones."""
+
+
 def failure_outcome(error: TransportError) -> Outcome:
     """Return the usual outcome if there is no response: retry, unless the error is in PERMANENT_ERRORS."""
     if error.reason in PERMANENT_ERRORS:

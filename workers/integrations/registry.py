@@ -13,6 +13,8 @@ from workers.integrations.email import Email
 from workers.integrations.helpers.config import config_error
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.iris import Iris
+from workers.integrations.jira.jira import Jira
 from workers.integrations.maltiverse.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
 from workers.integrations.ntfy import Ntfy
@@ -21,6 +23,7 @@ from workers.integrations.script.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
 from workers.integrations.telegram import Telegram
+from workers.integrations.thehive import TheHive
 from workers.integrations.virustotal.v2 import V2
 from workers.integrations.virustotal.v3 import V3
 from workers.integrations.virustotal.virustotal import VirusTotal
@@ -57,6 +60,9 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "telegram": Telegram,
     "ntfy": Ntfy,
     "email": Email,
+    "jira": Jira,
+    "thehive": TheHive,
+    "iris": Iris,
 }
 """The built-in services, by name. `email` uses SMTP, all others HTTP (`workers/delivery/factory.py`)."""
 

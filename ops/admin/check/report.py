@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from common.conditions import parse_named_conditions
 from common.integration import MANAGER_ID, Integration
 from common.settings.schema import INTEGRATIONS
 from common.settings.sources import dotted
+from ops.admin.check.conditions import check_conditions, check_silences
 from ops.admin.check.filters import describe
 from ops.admin.check.finding import Finding, Severity, error, warning
 from ops.admin.check.nodes import check_nodes
@@ -15,11 +17,13 @@ from ops.admin.check.recent import count_recent
 from ops.admin.check.scripts import check_home, check_script
 from ops.admin.terminal import pluralize
 from producer.configuration import read_configuration
+from producer.filters.agents import AGENT_GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from common.errors import ConfigError
     from common.settings.load import Settings
     from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock
 
@@ -85,14 +89,16 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
         configuration.agents,
         clock=clock,
     )
-    blocks = [_refused(block) for block in configuration.refused_blocks]
+    blocks = [_refused(block) for block in configuration.refused_blocks if block.is_integration]
+    names = parse_named_conditions(configuration.conditions)
     of_blocks = {integration.id for integration in configuration.integrations}
     around = [one for one in configuration.warnings if one.block not in of_blocks]
     for integration in configuration.integrations:
         own = [_warning(one) for one in configuration.warnings if one.block == integration.id]
         found = [*own, *check_script(integration, settings.policy(integration), settings.worker)]
-        if why := recent.why_none.get(integration.id):
+        if why := recent.why_none.get(integration.id, ""):
             found.append(warning(why, f"{integration.file}:{integration.line}"))
+        found += check_conditions(integration, names, configuration.agents, is_explained=AGENT_GROUPS in why)
         taken = recent.taken[integration.id] if recent.alerts else None
         words = describe(integration)
         block = BlockReport(
@@ -107,7 +113,9 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
             findings=tuple(found),
         )
         blocks.append(block)
-    general = [*map(_warning, around), *_settings(settings, configuration)]
+    others = (one for block in configuration.refused_blocks if not block.is_integration for one in block.errors)
+    general = [*map(_error, others), *map(_warning, around), *_settings(settings, configuration)]
+    general += check_silences(configuration.silences, names)
     if path_checks:
         general += [*check_home(configuration.integrations, settings.worker.wazuh_home), *check_paths(settings)]
         general += check_nodes(settings)
@@ -118,14 +126,13 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
 
 
 def _refused(block: RefusedBlock) -> BlockReport:
-    found = tuple(
-        error(
-            f"{'' if one.element is None else f'<{one.element}>: '}{one.problem}",
-            one.file if one.line is None else f"{one.file}:{one.line}",
-        )
-        for one in block.errors
-    )
+    found = tuple(map(_error, block.errors))
     return BlockReport("", block.name, "", block.errors[0].file, block.line, "", None, True, found)
+
+
+def _error(one: ConfigError) -> Finding:
+    element = "" if one.element is None else f"<{one.element}>: "
+    return error(f"{element}{one.problem}", one.file if one.line is None else f"{one.file}:{one.line}")
 
 
 def _warning(one: ConfigWarning) -> Finding:

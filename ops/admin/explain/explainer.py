@@ -124,7 +124,7 @@ class Explainer:
         if not subject.delivery:
             return Answer(self._state, {}, {})
         since_ms = round(1000 * (subject.written_s or 0)) - CLOCK_TOLERANCE_MS
-        ended = self._state.ended(subject.delivery, subject.alert_id, max(0, since_ms))
+        ended = self._state.ended(subject.delivery, max(0, since_ms))
         return Answer(self._state, self._state.locate(subject.delivery), ended)
 
     def _notes(self, subject: Subject) -> Iterator[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
+from common.ledger import HistoryEntry
 from common.reports.producer import fetch_producer_report
 from common.reports.worker import fetch_worker_names
 from common.silences import fetch_counts, fetch_silences, read_silences
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from common.ledger import Located, Status
     from common.registry.entries import CatalogueEntry
@@ -18,60 +19,12 @@ if TYPE_CHECKING:
     from ops.admin.session import LedgerSession
 
 
-class Facts(Protocol):
-    """What the history knows of the delivery."""
-
-    @property
-    def attempts(self) -> int:
-        """The number of attempts since the last replay."""
-
-
-class EndedDelivery(Protocol):
-    """One delivery that ended, as the history has it."""
-
-    @property
-    def integration(self) -> str:
-        """The id of the integration."""
-
-    @property
-    def delivery(self) -> str:
-        """The id of the delivery."""
-
-    @property
-    def outcome(self) -> str:
-        """How it ended, such as `delivered`."""
-
-    @property
-    def reason(self) -> str:
-        """Why, empty for a delivery."""
-
-    @property
-    def ended_ms(self) -> int:
-        """When it ended, in ms since the epoch."""
-
-    @property
-    def facts(self) -> Facts:
-        """What is known of the delivery."""
-
-
-class History(Protocol):
-    """All that is needed of the history of ended deliveries."""
-
-    def find_in_history(
-        self, integration_ids: Collection[str], wanted: str, *, since_ms: int = 0
-    ) -> Iterator[EndedDelivery]:
-        """Yield the entries of a delivery or an alert by its id, the oldest first."""
-
-    def history(self, integration_ids: Collection[str], *, chunk: int = ...) -> Iterator[Any]:
-        """Yield all entries, the oldest first."""
-
-
 class LedgerState:
     """What one report needs of Redis. All methods raise LedgerUnavailable or LedgerMisconfigured."""
 
-    def __init__(self, session: LedgerSession, ids: Collection[str], node: str, history: History | None = None) -> None:
+    def __init__(self, session: LedgerSession, ids: Collection[str], node: str) -> None:
         """`ids` are the integrations of the configuration, `node` is the manager whose log is read."""
-        self._session, self._history = session, history
+        self._session = session
         ledger = session.ledger
         self.ids: Sequence[str] = tuple(dict.fromkeys((*ids, *session.ids)))
         self.now_ms = ledger.now_ms()
@@ -113,20 +66,21 @@ class LedgerState:
         listed = self.listed.get(integration_id)
         return listed.name if listed else ""
 
-    def ended(self, delivery: str, alert_id: str, since_ms: int) -> dict[str, list[EndedDelivery]]:
-        """Return how the deliveries of an alert ended, by integration, the oldest first."""
-        found: dict[str, list[EndedDelivery]] = {}
-        if self._history and delivery:
-            for one in self._history.find_in_history(self.ids, alert_id or delivery, since_ms=since_ms):
-                if one.delivery == delivery or one.delivery.startswith(f"{delivery}+"):
-                    found.setdefault(one.integration, []).append(one)
+    def ended(self, delivery: str, since_ms: int) -> dict[str, list[HistoryEntry]]:
+        """Return how the deliveries of an alert ended, by integration, the oldest first.
+
+        They are found by the id of the delivery: the history may have the alert's own id cut, or not at all.
+        """
+        found: dict[str, list[HistoryEntry]] = {}
+        for one in self._session.ledger.history(self.ids, since_ms=since_ms):
+            if isinstance(one, HistoryEntry) and (one.delivery == delivery or one.delivery.startswith(f"{delivery}+")):
+                found.setdefault(one.integration, []).append(one)
         return found
 
     def history_begins_ms(self, integration_id: str) -> int | None:
         """Return when the oldest entry of an integration's history ended; None if it has none."""
-        entries = self._history.history([integration_id], chunk=1) if self._history else iter(())
-        first = next(entries, None)
-        return getattr(first, "ended_ms", None)  # an unreadable entry has no time
+        first = next(self._session.ledger.history([integration_id], chunk=1), None)
+        return first.ended_ms if isinstance(first, HistoryEntry) else None  # an unreadable entry has no time
 
 
 class Answer(NamedTuple):
@@ -134,4 +88,4 @@ class Answer(NamedTuple):
 
     state: LedgerState
     held: Mapping[str, Sequence[Located]]
-    ended: Mapping[str, Sequence[EndedDelivery]]
+    ended: Mapping[str, Sequence[HistoryEntry]]

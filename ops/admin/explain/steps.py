@@ -21,9 +21,9 @@ from producer.filters.explain import MatchVerdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from common.ledger import Status
+    from common.ledger import HistoryEntry, Status
     from ops.admin.explain.case import Case
-    from ops.admin.explain.ledger import Answer, EndedDelivery, LedgerState
+    from ops.admin.explain.ledger import Answer, LedgerState
 
     Step = Callable[[Case, Answer], Conclusion | None]
 
@@ -121,7 +121,8 @@ def never_enqueued(case: Case, answer: Answer) -> Conclusion | None:
     if not is_covered and any(status.totals.get(name) for name in ENDED_TOTALS):
         return None
     text = (
-        "matches now, but was not enqueued: the integration was added after the alert, or it was configured otherwise"
+        "matches now, but was not enqueued: when the producer read it, the integration did not exist yet, "
+        "was configured otherwise, or a silence was in force"
     )
     return Conclusion(
         state=State.NOT_ENQUEUED,
@@ -168,7 +169,7 @@ def _status(case: Case, answer: Answer) -> Status:
     return answer.state.statuses[case.integration.id]
 
 
-def _ended(one: EndedDelivery, now_ms: int) -> str:
+def _ended(one: HistoryEntry, now_ms: int) -> str:
     reason = f" ({one.reason})" if one.reason else ""
     number = one.facts.attempts
     attempts = f", after {pluralize(number, 'attempt')}" if number else ""

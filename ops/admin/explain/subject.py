@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from common.conditions.values import text_of
 from common.timestamps import written_at_s
 from ops.admin.explain.model import AlertSummary
 from producer.filters.decode import InvalidAlert, decode_alert
@@ -66,5 +67,5 @@ MAX_TEXT_CHARS: Final = 200
 
 def _text(value: Any) -> str:
     # A lone surrogate cannot be encoded in the JSON output.
-    text = str(value) if isinstance(value, str | int | float) else ""
+    text = (text_of(value) or "") if isinstance(value, str | int | float) else ""
     return text[:MAX_TEXT_CHARS].encode("utf-8", "replace").decode()

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from ops.monitoring.grafana.panels import ALERTS, SOURCE, UNACCOUNTED, Panel, Query, Row, lay_out
+from common.ledger.balance import READ_AS
+from ops.monitoring.grafana.panels import ALERTS, SOURCE, Panel, Query, Row, lay_out
 
 FILE: Final = Path(__file__).parent / "dashboards" / "courier.json"
 
@@ -186,6 +187,14 @@ _FAILURES: Final = Row(
             "ops",
         ),
         Panel("Dead letters", (Query(f"courier_dead{_SELECTOR}", "{{integration}}"),), stacked=True),
+        Panel(
+            "Numbers that do not add up",
+            (
+                Query(f"abs(courier_unaccounted_alerts{_SELECTOR}) > 0", "{{integration}} alerts"),
+                Query(f"abs(courier_unaccounted_deliveries{_SELECTOR}) > 0", "{{integration}} deliveries"),
+            ),
+            help="Alerts and deliveries whose whereabouts no number shows. Empty unless something changed Redis.",
+        ),
     ],
 )
 _PRODUCERS: Final = Row(
@@ -197,9 +206,17 @@ _PRODUCERS: Final = Row(
             (
                 Query(f"rate(courier_matched_total{_NODE}[$__rate_interval])", "{{node}}"),
                 Query("rate(courier_excepted_total[$__rate_interval]) > 0", "not {{integration}}"),
-                Query(f"{UNACCOUNTED} != 0", "unaccounted for {{integration}}"),
             ),
             "ops",
+        ),
+        Panel(
+            "What became of the alerts that were read",
+            tuple(
+                Query(f"sum(rate(courier_{part}_total{_SELECTOR}[$__rate_interval]))", part)
+                for part in ("read", *READ_AS)
+            ),
+            "ops",
+            help="The others add up to read, which counts an alert once for each integration.",
         ),
         Panel(
             "Reader lag in bytes", (Query(f"max by (node) (courier_reader_lag_bytes{_SELECTOR})", "{{node}}"),), "bytes"

@@ -11,12 +11,6 @@ Json = dict[str, Any]
 
 SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
 ALERTS: Final = "alertlist"
-UNACCOUNTED: Final = (
-    "courier_read_total - courier_not_matched_total - courier_excepted_total - courier_silenced_total"
-    " - courier_enqueued_total - courier_already_queued_total"
-)
-"""Alerts that were read and are in none of the numbers: always 0."""
-
 
 GRID_WIDTH: Final = 24
 """The columns of Grafana's grid."""

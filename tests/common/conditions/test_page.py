@@ -29,7 +29,8 @@ def test_the_page_has_examples() -> None:
 
 
 def test_the_conditions_of_the_first_block_and_the_named_ones_can_be_read() -> None:
-    first, named, *_ = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    first, named, *_ = (block for kind, block in blocks if not kind)
     for line in first.splitlines():
         assert str(parse_condition(line)) == line
     lists = {name: json.loads(texts) for name, texts in re.findall(r"^(\w+) = (\[.*\])$", named, re.MULTILINE)}

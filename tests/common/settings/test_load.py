@@ -47,7 +47,8 @@ def test_packaged_file_sets_exactly_the_known_keys() -> None:
     limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "self_alert_lag")]
     limits += [(INTEGRATIONS, mail, "rate_limits") for mail in ("telegram", "ntfy", "email")]
     limits += [(INTEGRATIONS, "email", "concurrency")]
-    assert paths == [*FIXED, *of_scripts, *limits]
+    of_jira = [(INTEGRATIONS, "jira", name) for name in ("concurrency", "rate_limits")]
+    assert paths == [*FIXED, *of_scripts, *limits, *of_jira]
 
 
 def test_packaged_file_has_values_in_display_form(tmp_path: Path) -> None:
@@ -296,3 +297,14 @@ def test_start_at_a_position_of_the_alert_log(tmp_path: Path, text: str) -> None
 def test_invalid_start_at_positions(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r'or a position; write .* or a position such as "2026/Jan/ossec-alerts-31'):
         load(tmp_path, f'integrations.default.start_at = "{text}"')
+
+
+def test_a_running_process_keeps_its_defaults_during_an_upgrade(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = tmp_path / "packaged.toml"
+    packaged.write_bytes(DEFAULTS_FILE.read_bytes())
+    monkeypatch.setattr("common.settings.load.DEFAULTS_FILE", packaged)
+    settings = load_settings(file=None, environment={}, cwd=tmp_path)
+    packaged.write_text(f"{packaged.read_text()}\n[newer]\nkey = 1\n")
+    assert settings.read_again().log == settings.log

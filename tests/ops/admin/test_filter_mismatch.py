@@ -10,6 +10,19 @@ NAMES = {"noisy": ["rule.id = 5710, 5715"]}
 
 
 @pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ('{"level":"10","id":"5710"}', '<level> requires 7 or more, the alert has "10", a text and no number'),
+        ('{"level":10,"id":5710}', "<rule_id> requires 5710, the alert has 5710, no text"),
+        ('{"level":10}', "<rule_id> requires 5710, the alert has none"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named_as_such(rule: str, reason: str) -> None:
+    integration = Integration(id="a", name="custom-a", level=7, rule_ids=(5710,))
+    assert mismatches(integration, f'{{"rule":{rule}}}'.encode(), {}) == [reason]
+
+
+@pytest.mark.parametrize(
     ("only", "without", "reasons"),
     [
         ((), (), []),

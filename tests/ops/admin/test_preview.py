@@ -175,6 +175,14 @@ def test_an_empty_value_removes_a_filter() -> None:
     assert numbers(found) == (7, 9, 2, 0)
 
 
+def test_an_integration_is_an_argument_or_an_option_and_rule_is_short() -> None:
+    short, long = document("slack", "--rule", "5710"), document("--integration", "slack", "--rule-id", "5710")
+    assert short["integrations"] == long["integrations"]
+    assert numbers(short["integrations"]["slack"])[1] > 0
+    noted = run("slack", "--except", "srcip in 10.0.0.0/8")
+    assert "note: alerts have no value in srcip; did you mean data.srcip?" in noted.stderr
+
+
 def test_a_new_integration_and_several_ones() -> None:
     found = document("--group", "sshd", "--only", "rule.level >= 9")
     assert list(found["integrations"]) == ["new"]
@@ -224,7 +232,7 @@ def test_no_more_agents_are_counted_apart_than_fit(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [
-        ([], 2, "give --integration or --all, or at least one filter or condition"),
+        ([], 2, "give an integration or --all, or at least one filter or condition"),
         (["--integration", "slak"], 1, "did you mean 'slack'?"),
         (["--only", "rule.level == 3"], 2, '--only, column 12: there is no operator "=="'),
         (["--except", "@quiet"], 2, "--except, column 1"),

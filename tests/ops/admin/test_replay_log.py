@@ -82,6 +82,19 @@ def test_replay_never_duplicates_by_accident(client: redis.Redis, manager: Path)
     assert Ledger(client).status("slack").waiting == 15
 
 
+def test_conditions_limit_a_replay_and_have_a_progress_of_their_own(client: redis.Redis, manager: Path) -> None:
+    del manager
+    assert "3 matched, 3 queued" in replay("--match", "id = 101, 102, 103, 105").stdout
+    assert "0 matched, 0 queued" in replay("--match", "id = 101, 102", "--match", "rule.level < 10").stdout
+    assert "1 matched, 0 queued, 1 already existed" in replay("--match", "id = 101, 102").stdout
+    assert "already replayed" in str(replay("--match", "id = 101, 102").exception)
+    assert "10 matched, 7 queued, 3 already existed" in replay().stdout
+    assert Ledger(client).status("slack").waiting == 10
+    noted = replay("--match", "level = 7")
+    assert "note: alerts have no value in level; did you mean rule.level?" in noted.stderr
+    assert "--match, column 4" in replay("--match", "id == 1").output
+
+
 def test_interrupted_replay_continues(client: redis.Redis, manager: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del manager
     monkeypatch.setattr("ops.admin.replay_log.CHUNK", 4)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from click.testing import CliRunner
 
-from common.ledger import Ledger
+from common.ledger import Ledger, Unaccounted, unaccounted
 from common.reports.worker import WorkerReport, publish_worker_report
 from ops.cli.main import courier
 from tests.support.processes import Courier, alert
@@ -214,6 +214,7 @@ def test_all_are_tested_at_once_each_as_its_kind_and_a_failure_has_no_consequenc
     for integration_id in System.IDS:
         status = system.status(integration_id)
         assert (status["waiting"], status["released"], status["dead"]) == (0, 0, 0)
+        assert status["unaccounted"] == {"alerts": 0, "deliveries": 0}
         assert status["last_error"] == ""
         assert status["breaker"]["state"] == "closed"
         assert not [node for node in status["cursors"] if node.startswith("test")]
@@ -291,6 +292,7 @@ def test_says_that_no_worker_serves_it(server: EmbeddedServer, client: redis.Red
     status = ledger.status("slack")
     assert status.waiting == 3
     assert status.totals["skipped:test_failed"] == 2
+    assert unaccounted(status) == Unaccounted(alerts=0, deliveries=0)
     assert status.cursors == {"n": "c"}
 
 

@@ -109,6 +109,9 @@ def test_commands_that_use_the_ledger_have_redis_options() -> None:
         (["replaylog"], "replay-log"),
         (["dead", "lst"], "list"),
         (["dead", "delete"], "discard"),
+        (["silence", "rm"], "end"),
+        (["silence", "stop"], "end"),
+        (["silence", "create"], "add"),
         (["health", "workers"], "worker"),
     ],
 )

@@ -83,6 +83,40 @@ def test_check_fails_for_an_invalid_table(folder: Path) -> None:
     assert (finding["where"], finding["text"][:36]) == ("courier.toml:2", 'integrations.soc.service: "slak" is ')
 
 
+def test_check_finds_conditions_on_fields_that_alerts_do_not_have(folder: Path) -> None:
+    silence = '[[silences]]\nmatch = ["agent = web01 and data.srcip"]\nuntil = 2030-01-01T00:00:00Z\nwhy = "x"\n'
+    (folder / "courier.toml").write_text(
+        '[conditions]\nours = ["srcip in 10.0.0.0/8", "rule.level > 30"]\n'
+        '[integrations.custom-teams]\nonly = ["level >= 1"]\n'
+        f'except = ["@ours", "agent.groups = test", "agent and rule.mitre.id"]\n{silence}'
+    )
+    found = run("check")
+    warnings = {line.partition(": ")[2].partition(": ")[2] for line in found.stdout.splitlines() if "warning" in line}
+    assert warnings >= {
+        "only: alerts have no value in level; did you mean rule.level?",
+        "except: alerts have no value in srcip; did you mean data.srcip?",
+        "the alerts of Wazuh 4.x carry no agent.groups: set [agents] file",
+    }
+    assert "warning: [[silences]] 'x': alerts have no value in agent; did you mean agent.name?" in found.stdout
+    assert found.stdout.count("did you mean") == 3
+    assert found.exit_code == 0
+
+
+def test_only_integrations_count_as_integrations(folder: Path) -> None:
+    text = TOML.format(folder=folder) + '[windows]\nx = 1\n[agents]\nfile = "missing"\n[conditions]\nbad = ["a =="]\n'
+    (folder / "courier.toml").write_text(f'{text}[[silences]]\nrule = 5710\nreason = "x"\n')
+    found = run("check")
+    for error in (
+        "courier.toml:11: windows.x: ",
+        f"{folder}/missing: agents.file cannot be read: ",
+        "courier.toml:15: conditions.bad",
+        'courier.toml:17: there is no key silences.1.rule; write match = ["rule.id = 5710"]',
+        "courier.toml:18: there is no key silences.1.reason; write why",
+    ):
+        assert f"error: {error}" in found.stdout
+    assert "FAILED: 2 of 2 integrations can run; 5 errors" in found.stdout
+
+
 def test_check_and_config_know_windows_and_holds(folder: Path) -> None:
     windows = 'night = {from = "22:00", to = "06:00"}\nunused = {days = "sat-sun"}\n'
     table = (

@@ -100,6 +100,8 @@ def test_metrics_follow_the_ledger(registry: CollectorRegistry, client: redis.Re
     slack = {"integration": "slack"}
     assert value(registry, "courier_committed_total", **slack) == 5
     assert value(registry, "courier_excepted_total", **slack) == 6
+    assert value(registry, "courier_unaccounted_alerts", **slack) == -6  # the counter of this test
+    assert value(registry, "courier_unaccounted_deliveries", **slack) == 0
     assert [value(registry, f"courier_{state}", **slack) for state in ("waiting", "released", "dead")] == [2, 0, 1]
     assert value(registry, "courier_backlog_bytes", **slack)
     now_s = redis_time_s(client)
@@ -269,6 +271,9 @@ def test_damage_of_any_key_of_an_integration_is_exposed(registry: CollectorRegis
         client.set(key, "x")
     assert value(registry, "courier_ledger_damaged_keys", integration="slack") == len(keys)
     assert value(registry, "courier_ledger_damaged_keys", integration="manager") == 0
+    for what in ("alerts", "deliveries"):
+        assert value(registry, f"courier_unaccounted_{what}", integration="slack") is None, "its numbers are unknown"
+        assert value(registry, f"courier_unaccounted_{what}", integration="manager") == 0
 
 
 def test_scrape_holds_no_secret(registry: CollectorRegistry) -> None:

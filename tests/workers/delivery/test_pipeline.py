@@ -61,6 +61,19 @@ class PreparedTransport:
         return Response(status=response, body=f"said {response}".encode() if self.body is None else self.body)
 
 
+class Search(Echo):
+    """A service whose first response says which call follows."""
+
+    def next_calls(self, alert: Alert, call: Request, response: Response, planned: Sequence[Request]) -> Sequence[Any]:
+        del alert, response
+        if call.key != "search":
+            return planned
+        return [
+            Request(method="PUT", url="http://x", headers={}, key=one.key.replace("create", "update"))
+            for one in planned
+        ]
+
+
 OUTCOMES: dict[int, Outcome] = {
     200: Delivered((EVENT,)),
     429: Retry(Reason.RATE_LIMITED, "slow down", after_s=60),
@@ -87,6 +100,28 @@ def attempt(
         "n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, last_success_ms=last_success_ms
     )
     return asyncio.run(pipeline.attempt(delivery)), transport
+
+
+@pytest.mark.parametrize(
+    ("statuses", "sent", "outcome"),
+    [
+        ((200, 200), ["search", "update"], "delivered"),
+        ((500,), ["search"], "retry"),
+        ((400,), ["search"], "dead"),
+        ((200, 429), ["search", "update"], "retry"),
+        ((TransportError(Reason.TIMEOUT, "late"),), ["search"], "retry"),
+    ],
+)
+def test_the_response_of_a_search_decides_what_follows(
+    statuses: tuple[int | Exception, ...], sent: list[str], outcome: str
+) -> None:
+    transport = PreparedTransport(*statuses)
+    pipeline = Pipeline(Search(OUTCOMES), transport, policy(), Random(1), signer=SIGNER)
+    delivery = Delivery(
+        "n:f:1", Header(committed_ms=1), b'{"keys": ["search", "create"]}', begun_ms=5, last_success_ms=0
+    )
+    settlement = asyncio.run(pipeline.attempt(delivery))
+    assert (transport.sent, settlement.outcome) == (sent, outcome)
 
 
 def test_success_settles_as_delivered_with_repeatable_event_ids() -> None:

@@ -37,6 +37,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "hook_url": "smtp://mail.example.com",
         "email": {"from": "a@example.org", "to": "b@example.org", "user": "me", "password": PASSWORD},
     },
+    "jira": {
+        "hook_url": "https://soc.atlassian.net",
+        "api_key": TOKEN,
+        "jira": {"project": "SOC", "user": "soc@example.com"},
+    },
+    "thehive": {"hook_url": "https://hive.example.com", "api_key": TOKEN},
+    "iris": {"hook_url": "https://iris.example.com", "api_key": TOKEN},
 }
 BY_HTTP = [name for name in SERVICES if name != "email"]
 """test_email.py has the same tests for the replies of SMTP."""
@@ -73,6 +80,7 @@ EXCEPTIONS: dict[tuple[str, int], tuple[type, Reason | None]] = {
     ("maltiverse", 404): (Delivered, None),
     ("virustotal", 404): (Rejected, Reason.HTTP_4XX),  # about the file
     ("maltiverse", 204): (Delivered, None),
+    ("jira", 400): (Retry, Reason.GONE),  # of a search, it is about the project
 }
 
 
@@ -80,7 +88,7 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
     if exception := EXCEPTIONS.get((name, status)):
         return exception
     meaning = plain_meaning(status)
-    looks_up = name in {"virustotal", "maltiverse"}
+    looks_up = name in {"virustotal", "maltiverse", "jira", "iris"}  # the first call of the last two is a search
     return (Retry, Reason.INVALID_RESPONSE) if looks_up and meaning == (Delivered, None) else meaning
 
 

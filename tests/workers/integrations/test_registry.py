@@ -21,6 +21,9 @@ def test_every_stock_integration_has_a_service() -> None:
         "telegram",
         "ntfy",
         "email",
+        "jira",
+        "thehive",
+        "iris",
     }
     assert isinstance(make_service(MANAGER), Manager)
 

@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 from urllib.parse import quote
 
-from common.connection.urls import normalised
 from common.exact_json import read_json, write_json
 from common.outcome import Delivered, Reason, Retry, Skipped
-from common.secret import Secret
 from workers.calls import MAX_REPORT_BYTES, Request
 from workers.integrations.base import NotSendable, failure_outcome
-from workers.integrations.helpers import config
+from workers.integrations.helpers import api
 from workers.integrations.helpers.alert_fields import Fields, fields_of, get
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.json_response import parse_json
@@ -46,9 +43,6 @@ NOT_FOUND: Final = 404
 SAFE: Final = "!$&'()*+,;=:@"
 """Characters that need no escape in a path. `/`, `?` and `#` do: a value must not change which resource is queried."""
 
-_HOOK_URL: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s<>\"'{}|\\^`?#]*)?")
-
-
 TTL_KNOWN_S: Final = 86_400.0
 TTL_UNKNOWN_S: Final = 3600.0
 
@@ -68,13 +62,7 @@ class Maltiverse:
     markup: Final = NO_MARKUP
 
     def __init__(self, block: Integration, statuses: StatusClassifier) -> None:
-        self._url, self._key = Secret(normalised(config.hook_url(block).reveal())), config.api_key(block)
-        if not _HOOK_URL.fullmatch(self._url.reveal()):
-            raise config.config_error(
-                block, "hook_url", "is not http(s)://HOST[:PORT][/PATH] without login, query or fragment"
-            )
-        if not _fits_a_header(self._key.reveal()):
-            raise config.config_error(block, "api_key", "has characters that an HTTP header cannot contain")
+        self._url, self._key = api.address(block), api.key(block)
         self._statuses = statuses
         self.namespace = f"maltiverse-{hashlib.sha256(self._url.reveal().encode()).hexdigest()[:8]}"
 
@@ -103,7 +91,7 @@ class Maltiverse:
 
     def cache_key(self, call: Request) -> str:
         """Return the path, which identifies the indicator."""
-        return call.url.removeprefix(self._url.reveal().rstrip("/"))
+        return call.url.removeprefix(self._url.reveal())
 
     def cache_entry(self, call: Request, response: Response) -> tuple[bytes, float]:  # noqa: ARG002 — as above
         """Cache a result for a day, and an empty result for an hour."""
@@ -120,7 +108,7 @@ class Maltiverse:
         return _describe(alert, call, read_json(content.decode()))
 
     def _request(self, look_up: Lookup) -> Request:
-        url = self._url.reveal().rstrip("/") + look_up.path
+        url = self._url.reveal() + look_up.path
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self._key.reveal()}"}
         return Request(method="GET", url=url, headers=headers, key=look_up.key, max_body_bytes=MAX_REPORT_BYTES)
 
@@ -137,10 +125,6 @@ def _lookup_result(response: Response) -> Fields | None:
 
 def _describe(alert: Alert, call: Request, result: Fields | None) -> Delivered:
     return Delivered((_event(alert.fields, call.key, result),)) if result else Delivered()
-
-
-def _fits_a_header(key: str) -> bool:
-    return all(character.isprintable() and ord(character) <= 0xFF for character in key)  # noqa: PLR2004 — Latin-1
 
 
 def _lookups(fields: Fields) -> Iterator[Lookup]:

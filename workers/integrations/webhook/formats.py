@@ -67,7 +67,7 @@ def cloudevents(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]:
         "datacontenttype": JSON_TYPE,
         "data": fields,
     }
-    if moment := _moment(fields):
+    if moment := moment_of(fields):
         event["time"] = _rfc3339(moment)
     if agent := text_of(get(fields, "agent", "name"))[:MAX_LABEL_CHARS]:
         event["subject"] = agent
@@ -89,7 +89,7 @@ def alertmanager(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]
     }
     labels = {name: value[:MAX_LABEL_CHARS] for name, value in labels.items() if value}
     lines = "\n".join([*filter(None, [message.text]), *(f"{one.name}: {one.value}" for one in message.fields)])
-    moment = _moment(fields)
+    moment = moment_of(fields)
     one = {
         "status": "firing",
         "labels": labels,
@@ -116,7 +116,7 @@ def alertmanager(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]
 def ocsf(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]:
     """Return the alert as an OCSF Detection Finding, class 2004 (schema.ocsf.io)."""
     message = default_message(fields, PLAIN)
-    moment = _moment(fields)
+    moment = moment_of(fields)
     created = round(moment.timestamp() * 1000) if moment else 0
     word = severity(fields)
     groups = get(fields, "rule", "groups")
@@ -176,7 +176,7 @@ def _attacks(mitre: Any) -> list[dict[str, Any]]:
     return [{"technique": {"uid": text_of(one), **({"name": text_of(name)} if name else {})}} for one, name in pairs]
 
 
-def _moment(fields: Fields) -> datetime | None:
+def moment_of(fields: Fields) -> datetime | None:
     """Return the time of the alert, None if it has no valid one. A time without a zone is UTC."""
     try:
         moment = datetime.fromisoformat(text_of(fields.get("timestamp")))

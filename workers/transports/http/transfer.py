@@ -57,22 +57,34 @@ class Transfer(Handle):
         super().__init__()
         self._template: RequestTemplate | None = None
         self._max_body_bytes = 0
+        self._is_once = False
         self._lines: list[bytes] = []
         self._body = bytearray()
 
     async def call(
-        self, multi: Multi, template: RequestTemplate, body: bytes | None, limit_s: float, max_body_bytes: int
+        self,
+        multi: Multi,
+        template: RequestTemplate,
+        body: bytes | None,
+        limit_s: float,
+        max_body_bytes: int,
+        *,
+        is_once: bool = False,
     ) -> Response:
         """Return the response to one request, which may take `limit_s`, with at most `max_body_bytes` of its body.
 
         After a final status line there is always a response; `broken` says why the rest cannot be read. The target has
         processed the request by then, and a repeated request would be a duplicate. Raises `pycurl.error` if no final
-        status line arrives.
+        status line arrives. With `is_once` the request gets a connection of its own: libcurl itself repeats a request
+        if a connection that it has reused ends without a response.
         """
         curl = self._curl
         if template is not self._template:
             self._configure(template)
         self._begin(limit_s)
+        if is_once is not self._is_once:
+            curl.setopt(pycurl.FRESH_CONNECT, is_once)
+            self._is_once = is_once
         if body is None and template.method == "GET":
             curl.setopt(pycurl.HTTPGET, 1)
         else:
@@ -96,7 +108,7 @@ class Transfer(Handle):
 
     def _configure(self, template: RequestTemplate) -> None:
         curl = self._curl
-        self._template = None
+        self._template, self._is_once = None, False
         self._connect_as(template.policy, template.route.proxy, MAX_IDLE_S)
         curl.setopt(pycurl.URL, template.url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)

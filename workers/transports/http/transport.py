@@ -63,7 +63,7 @@ class HttpTransport:
         transfer = self._idle.pop() if self._idle else Transfer()
         try:
             multi = self._connections.of(template.route)
-            return await transfer.call(multi, template, call.body, limit_s, call.max_body_bytes)
+            return await transfer.call(multi, template, call.body, limit_s, call.max_body_bytes, is_once=call.is_once)
         except pycurl.error as error:
             raise failure(error, transfer, self._policy, where(call.url), limit_s) from None
         except Exception as error:  # noqa: BLE001 — the text of the error could quote a secret

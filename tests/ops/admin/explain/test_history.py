@@ -1,12 +1,14 @@
-"""What a history of ended deliveries adds to the answer; the history itself is a list here."""
+"""What a history of ended deliveries adds to the answer; entries are written as workers write them."""
 
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from common.ledger.history import Facts, encode_facts
+from common.ledger.keys import history_key
 from common.settings.load import load_settings
 from common.timestamps import written_at_s
 from ops.admin.explain import Explainer
@@ -17,7 +19,6 @@ from producer.configuration import read_configuration
 from tests.support.processes import alert
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     import redis
@@ -29,34 +30,13 @@ if TYPE_CHECKING:
 WRITTEN_MS = round(1000 * (written_at_s(alert(0)) or 0))
 
 
-class Facts(NamedTuple):
-    attempts: int = 2
-
-
 class Entry(NamedTuple):
-    """An entry of the history."""
+    """An entry of the history; the ids of deliveries begin with the one of the alert, for which `ID` stands."""
 
     delivery: str
     ended_ms: int = WRITTEN_MS + 5000
     outcome: str = "delivered"
     reason: str = ""
-    integration: str = "slack"
-    facts: Facts = Facts()
-
-
-class ListedHistory:
-    """A history in a list, the oldest first."""
-
-    def __init__(self, *entries: Entry) -> None:
-        self._entries = entries
-
-    def find_in_history(self, integration_ids: Collection[str], wanted: str, *, since_ms: int = 0) -> Iterator[Entry]:
-        assert wanted == "1769846400.0"
-        return (one for one in self._entries if one.integration in integration_ids and one.ended_ms >= since_ms)
-
-    def history(self, integration_ids: Collection[str], *, chunk: int = 1000) -> Iterator[Any]:
-        del chunk
-        return (one for one in self._entries if one.integration in integration_ids)
 
 
 @pytest.fixture
@@ -78,28 +58,32 @@ def settings(tmp_path: Path, server: EmbeddedServer, client: redis.Redis) -> Set
     return load_settings(file=None, environment={}, cwd=tmp_path, overrides=names)
 
 
-def explained(settings: Settings, *entries: Entry) -> IntegrationReport:
+def explained(settings: Settings, client: redis.Redis, *entries: Entry) -> IntegrationReport:
     with open_session(settings) as session, closing(AlertLog.of(settings.producer)) as source:
-        state = LedgerState(session, ["slack"], "wazuh-1", ListedHistory(*entries))
-        explainer = Explainer(settings, read_configuration(settings), source, state)
+        explainer = Explainer(settings, read_configuration(settings), source, None)
         (subject,) = explainer.last(1)
-        named = (one._replace(delivery=one.delivery.replace("ID", subject.delivery)) for one in entries)
-        state = LedgerState(session, ["slack"], "wazuh-1", ListedHistory(*named))
+        for one in entries:
+            facts = encode_facts(Facts(attempts=2))  # without the alert's id, as for an alert whose id is no text
+            delivery = one.delivery.replace("ID", subject.delivery)
+            fields = {"id": delivery, "outcome": one.outcome, "reason": one.reason, "facts": facts}
+            client.xadd(history_key("slack"), fields, id=f"{one.ended_ms}-*")  # type: ignore[arg-type]  # a dict is invariant
+        state = LedgerState(session, ["slack"], "wazuh-1")
         (found,) = Explainer(settings, read_configuration(settings), source, state).explain(subject).integrations
     return found
 
 
-def test_end_of_the_delivery_is_told(settings: Settings) -> None:
-    found = explained(settings, Entry("ID"))
+def test_end_of_the_delivery_is_told(settings: Settings, client: redis.Redis) -> None:
+    found = explained(settings, client, Entry("ID"))
     assert (found.state, found.outcome) == ("ended", "delivered")
     assert found.text.startswith("delivered 2026-01-31T08:00:05Z (")
     assert found.text.endswith(", after 2 attempts")
     assert found.notes == []
 
 
-def test_earlier_ends_and_fallbacks_are_notes(settings: Settings) -> None:
-    died, fallback = Entry("ID", outcome="dead", reason="http_4xx"), Entry("ID+fallback:shuffle")
-    found = explained(settings, died, Entry("ID", ended_ms=WRITTEN_MS + 9000), fallback)
+def test_earlier_ends_and_fallbacks_are_notes(settings: Settings, client: redis.Redis) -> None:
+    died = Entry("ID", outcome="dead", reason="http_4xx")
+    fallback = Entry("ID+fallback:shuffle", ended_ms=WRITTEN_MS + 9500)
+    found = explained(settings, client, died, Entry("ID", ended_ms=WRITTEN_MS + 9000), fallback)
     assert found.text.startswith("delivered 2026-01-31T08:00:09Z")
     assert [note.partition(" 2026")[0] for note in found.notes] == [
         "dead (http_4xx)",
@@ -107,14 +91,16 @@ def test_earlier_ends_and_fallbacks_are_notes(settings: Settings) -> None:
     ]
 
 
-def test_another_delivery_of_the_same_alert_id_is_not_this_one(settings: Settings) -> None:
-    found = explained(settings, Entry("wazuh-2:x"))
+def test_another_delivery_of_the_same_alert_id_is_not_this_one(settings: Settings, client: redis.Redis) -> None:
+    found = explained(settings, client, Entry("wazuh-2:x"))
     assert found.state == "ended"
     assert found.text.startswith(
         "delivered, skipped or deleted: it ended before the history begins, 2026-01-31T08:00:05Z"
     )
 
 
-def test_alert_that_a_complete_history_does_not_have_was_never_enqueued(settings: Settings) -> None:
-    found = explained(settings, Entry("wazuh-1:older", ended_ms=WRITTEN_MS - 1))
+def test_alert_that_a_complete_history_does_not_have_was_never_enqueued(
+    settings: Settings, client: redis.Redis
+) -> None:
+    found = explained(settings, client, Entry("wazuh-1:older", ended_ms=WRITTEN_MS - 1))
     assert found.state == "not_enqueued"

@@ -45,6 +45,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "telegram": {"api_key": "1:k", "telegram": {"chat": "@soc_alerts"}},
     "ntfy": {"hook_url": "https://ntfy.example.com/x"},
     "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
+    "jira": {"hook_url": "https://soc.atlassian.net", "api_key": "k" * 32, "jira": {"project": "SOC"}},
+    "thehive": {"hook_url": "https://hive.example.com", "api_key": "k" * 32},
+    "iris": {"hook_url": "https://iris.example.com", "api_key": "k" * 32},
 }
 ORIGIN = FallbackOf("custom-a-script-with-a-rather-long-name", Reason.SCRIPT_UNUSABLE)
 CHARACTERS = {"ascii": "a", "latin": "é", "asian": "警", "emoji": "🚨"}
@@ -114,6 +117,31 @@ def fits_anything(call: Request) -> None:
     json.loads(call.body or b"")
 
 
+def fits_jira(call: Request) -> None:
+    sent = json.loads(call.body or b"")
+    if "fields" in sent and "jql" not in sent:
+        assert len(sent["fields"]["summary"]) <= 255
+        assert len(json.dumps(sent["fields"]["description"], ensure_ascii=False)) <= 32_767
+
+
+def fits_thehive(call: Request) -> None:
+    sent = json.loads(call.body or b"")
+    assert len(sent["title"]) <= 512
+    assert len(sent["description"]) <= 1_048_576
+    assert len(sent["sourceRef"]) <= 128
+    assert all(len(one) <= 128 for one in sent["tags"])
+    assert len(sent.get("observables", [])) <= 20
+
+
+def fits_iris(call: Request) -> None:
+    if call.method == "GET":
+        return fits_url(call)
+    sent = json.loads(call.body or b"")
+    assert len(call.body or b"") <= 2 * 1024 * 1024
+    assert len(sent["alert_title"]) <= 500
+    return None
+
+
 def calls_for(served: Service[Any, Any], given_: Alert) -> Sequence[Request]:
     """Return the calls; none where the only value to look up is too long for a URL."""
     try:
@@ -134,6 +162,9 @@ FITS: dict[str, Callable[[Any], None]] = {
     "telegram": fits_telegram,
     "ntfy": fits_ntfy,
     "email": fits_email,
+    "jira": fits_jira,
+    "thehive": fits_thehive,
+    "iris": fits_iris,
 }
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from common.outcome import Reason
@@ -48,6 +49,19 @@ def test_a_connection_is_kept(server: Web, http: Callable[..., Blocking]) -> Non
     for _ in range(5):
         transport.send(post(server.url))
     assert len({seen.port for seen in server.seen}) == 1
+
+
+def test_a_request_that_must_not_be_repeated_has_a_connection_of_its_own(
+    server: Web, http: Callable[..., Blocking]
+) -> None:
+    """libcurl would send it again if a connection that it reuses ended without a response."""
+    transport = http()
+    plain = post(server.url)
+    for call in (plain, msgspec.structs.replace(plain, is_once=True), plain):
+        transport.send(call)
+    first, second, third = (seen.port for seen in server.seen)
+    assert second != first
+    assert third in {first, second}
 
 
 def test_concurrent_calls_have_a_connection_each(server: Web, http: Callable[..., Blocking]) -> None:

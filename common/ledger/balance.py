@@ -1,0 +1,54 @@
+"""Checks that the numbers of an integration add up: no alert and no delivery is missing, and none is there twice.
+
+read = not_matched + excepted + silenced + enqueued + already_queued
+committed + imported = delivered + skipped + discarded + expired + moved + waiting + released + dead
+
+All names but the last three are counters in the totals; waiting, released and dead are the numbers of deliveries in
+these states. The package's docstring says which script adds to which counter. Both hold at any moment, because each
+script changes both sides in one step and `read_statuses` reads them in one transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from common.ledger.types import Status
+
+READ_AS: Final = ("not_matched", "excepted", "silenced", "enqueued", "already_queued")
+"""What can become of an alert that is read for an integration."""
+
+ADDED: Final = ("committed", "imported")
+"""How deliveries get into the ledger of an integration."""
+
+ENDED: Final = ("delivered", "skipped", "discarded", "expired", "moved")
+"""How they leave it. A dead letter has not left it until an operator or `retain` deletes it."""
+
+
+class Unaccounted(msgspec.Struct, frozen=True):
+    """The left side of each equation less its right side: 0 if the numbers add up.
+
+    More than 0: so many are missing. Less than 0: so many are counted twice, or the left side has been reset.
+    """
+
+    alerts: int
+    deliveries: int
+
+
+def unaccounted(status: Status) -> Unaccounted | None:
+    """Return what the numbers do not account for; None while a key is damaged, because its numbers are then unknown."""
+    if status.damaged:
+        return None
+    kept = status.waiting + status.released + status.dead
+    return Unaccounted(
+        alerts=status.totals.get("read", 0) - _sum(status.totals, READ_AS),
+        deliveries=_sum(status.totals, ADDED) - _sum(status.totals, ENDED) - kept,
+    )
+
+
+def _sum(totals: Mapping[str, int], names: tuple[str, ...]) -> int:
+    return sum(totals.get(name, 0) for name in names)
