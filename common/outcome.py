@@ -104,9 +104,13 @@ class ManagerEvent(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The service accepted the alert. `events` go to the manager; they are committed together with the settlement."""
+    """The service accepted the alert. `events` go to the manager; they are committed together with the settlement.
+
+    `after_s` is a pause of the whole target that the service requested together with the success: its quota is used up.
+    """
 
     events: tuple[ManagerEvent, ...] = ()
+    after_s: float | None = None
 
 
 class Skipped(msgspec.Struct, frozen=True):

@@ -10,7 +10,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
-from common.services import email, iris, jira, ntfy, telegram, thehive, webhook
+from common.services import (
+    discord,
+    email,
+    googlechat,
+    iris,
+    jira,
+    mattermost,
+    ntfy,
+    rocketchat,
+    telegram,
+    thehive,
+    webhook,
+)
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
@@ -27,6 +39,11 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
             required=("hook_url",), message=frozenset({"title", "text", "template"}), merges_options=True
         ),
         "maltiverse": Declaration(required=("hook_url", "api_key")),
+        "teams": Declaration(required=("hook_url",), message=ALL_PARTS, merges_options=True),
+        "discord": discord.DECLARATION,
+        "googlechat": googlechat.DECLARATION,
+        "mattermost": mattermost.DECLARATION,
+        "rocketchat": rocketchat.DECLARATION,
         "webhook": webhook.DECLARATION,
         "telegram": telegram.DECLARATION,
         "ntfy": ntfy.DECLARATION,

@@ -15,6 +15,11 @@ const SECTIONS = [
   ["shuffle", "Shuffle", "executions", shuffle],
   ["maltiverse", "Maltiverse", "look-ups", maltiverse],
   ["ticket", "Ticket system", "tickets", ticket],
+  ["teams", "Microsoft Teams", "cards", chat],
+  ["discord", "Discord", "embeds", chat],
+  ["googlechat", "Google Chat", "cards", chat],
+  ["mattermost", "Mattermost", "posts", chat],
+  ["rocketchat", "Rocket.Chat", "messages", chat],
   ["manager", "Wazuh manager", "events in its queue", manager],
 ];
 
@@ -69,6 +74,16 @@ function slack(message) {
     ];
   });
   return [bot, attachments];
+}
+
+function chat(message) { // title, text and rows beside a bar in the colour of the level, as all five show them
+  const body = fields(message.body);
+  const bot = make("div", "bot", make("i", "", "W"), "Wazuh", make("span", "app", "APP"),
+    make("span", "soft", `#${message.integration}`), clock(message));
+  const rows = [].concat(body.rows || []).map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value)));
+  const tint = { "#2eb886": "good", "#daa038": "warning", "#e8590c": "warning", "#a30200": "danger" }[body.colour] || "plain";
+  return [bot, make("div", `attachment is-${tint}`, make("p", "title", body.title),
+    body.text ? make("pre", "", body.text) : null, rows.length ? make("dl", "", rows) : null)];
 }
 
 function pagerduty(message) {
@@ -142,14 +157,15 @@ function refusal(message) {
 const lists = new Map();
 
 function build() {
-  for (const [service, title, noun] of SECTIONS) {
+  for (const [service, title, noun, render] of SECTIONS) {
     const list = make("div", "list", make("p", "none", "nothing yet"));
     const count = make("span", "count", `0 ${noun}`);
     const section = make("section", service, make("h2", "", title, count), list);
     const tally = make("li", "", title, make("b", "", "0"));
+    section.hidden = tally.hidden = render === chat; // until its first message: the sample has none of them
     document.getElementById("board").append(section);
     document.getElementById("tally").append(tally);
-    lists.set(service, { list, count, tally: tally.lastChild, noun, accepted: 0 });
+    lists.set(service, { section, item: tally, list, count, tally: tally.lastChild, noun, accepted: 0 });
   }
 }
 
@@ -162,6 +178,7 @@ function refused(message) { // Maltiverse answers 404 to what it does not know: 
 function show(message) {
   const place = lists.get(message.service);
   if (!place) return;
+  place.section.hidden = place.item.hidden = false;
   if (!place.accepted && place.list.querySelector(".none")) place.list.replaceChildren();
   const isRefused = refused(message);
   place.list.prepend(make("article", isRefused ? "card refused" : "card", (isRefused ? refusal : RENDER[message.service])(message)));

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from common.integration import Kind
 from common.settings.load import load_settings
 from ops.admin.check import make_report
+from ops.demo.chats import CHATS
+from ops.demo.rewrite_config import service_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +23,11 @@ SERVICES = {
     "virustotal": "VirusTotal",
     "shuffle": "Shuffle",
     "maltiverse": "Maltiverse",
+    "teams": "Microsoft Teams",
+    "discord": "Discord",
+    "googlechat": "Google Chat",
+    "mattermost": "Mattermost",
+    "rocketchat": "Rocket.Chat",
 }
 
 
@@ -45,7 +52,9 @@ def preview(config: Path, alerts: Path, environment: Mapping[str, str]) -> Previ
 def replacements(integrations: Iterable[Integration], found: Preview) -> Iterator[str]:
     """Yield for each integration which part of the demo receives its messages."""
     for one in integrations:
-        if one.id in found.unusable:
+        if (service := service_of(one)) in CHATS:
+            yield f"{one.id}: a server of the demo responds in place of {SERVICES[service]}"
+        elif one.id in found.unusable:
             yield f"{one.id}: your script cannot be run, so its deliveries fail"
         elif one.kind is Kind.SCRIPT and not found.has_scripts:
             yield f"{one.id}: {one.name} does not exist on this machine; the demo's script runs in its place"

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from common.errors import ConfigError
-from common.integration import Integration, Kind
+from common.integration import SCRIPT_PREFIX, Integration, Kind
 from common.secret import Secret
+from ops.demo.chats import CHATS
 from producer.ossec_conf import parse_ossec_conf
 
 if TYPE_CHECKING:
@@ -46,8 +47,14 @@ def redirect(content: bytes, address: str, *, file: str) -> tuple[bytes, tuple[I
 
 
 def service_of(integration: Integration) -> str:
-    """Return the target's service that receives an integration's messages."""
-    return TICKET if integration.kind is Kind.SCRIPT else integration.name
+    """Return the target's service that receives an integration's messages.
+
+    A block such as `custom-teams` gets Courier's own code for Teams; other scripts are replaced by the sample's.
+    """
+    chat = integration.name.removeprefix(SCRIPT_PREFIX)
+    if integration.kind is Kind.SCRIPT:
+        return chat if chat in CHATS else TICKET
+    return integration.name
 
 
 def _rewritten(

@@ -10,6 +10,7 @@ import msgspec
 
 from common.errors import ConfigError
 from common.integration import Integration, Kind
+from ops.demo.chats import CHATS
 from ops.demo.rewrite_config import redirect, service_of
 from ops.demo.target import Route
 
@@ -127,7 +128,10 @@ rate_limits = ["20/s"]
 breaker_pause = "1s"
 breaker_pause_max = "2s"
 self_alerts = false
+dashboard_url = "{address}/alert/{{id}}"
 """
     for integration in integrations:
         if integration.hook_url is None:
             yield f'[integrations."{integration.id}"]\nendpoint = "{address}/{integration.id}"\n'
+        if (service := service_of(integration)) in CHATS:
+            yield f'[integrations."{integration.id}"]\nservice = "{service}"\n'

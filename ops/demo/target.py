@@ -18,6 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, ResponseStartLine, responses
 
 from ops.demo import lookups, services
+from ops.demo.chats import CHATS
 from ops.demo.faults import Faults
 from ops.demo.http_types import Received, Reply, text_reply
 from ops.demo.manager import QueueSocket
@@ -35,6 +36,7 @@ SERVICES: Final[dict[str, Callable[[Received], Reply]]] = {
     "ticket": services.ticket,
     "virustotal": lookups.virustotal,
     "maltiverse": lookups.maltiverse,
+    **CHATS,
 }
 
 HTTP_NOT_FOUND: Final = 404

@@ -32,8 +32,8 @@ suppress_warnings = [
 
 CHAPTERS: Final = {
     "Run": (
-        *("running", "settings", "cookbook", "conditions", "windows", "silences", "messages", "webhook", "cases"),
-        *("email", "telegram-ntfy"),
+        *("running", "settings", "cookbook", "conditions", "windows", "silences"),
+        *("messages", "services", "cases", "webhook", "email", "telegram-ntfy"),
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (

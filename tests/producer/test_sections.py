@@ -181,3 +181,40 @@ def test_an_error_in_a_file_names_its_line_and_the_file_is_followed(tmp_path: Pa
     assert not references.changed()
     file.write_text("longer")
     assert references.changed()
+
+
+@pytest.mark.parametrize(
+    ("service", "line", "problem"),
+    [
+        ("discord", 'username = ""', 'username: "" is not allowed; write a name of at most 80 characters'),
+        ("discord", f'username = "{"x" * 81}"', "write a name of at most 80 characters"),
+        (
+            "discord",
+            "thread_id = 10987",
+            "thread_id: the value (not shown) is not a text; write the digits of an id, in quotes",
+        ),
+        ("discord", 'avatar_url = "http://e.example/i.png"', "write a URL such as"),
+        ("googlechat", 'thread = "level"', '"level" is not one of the allowed words; write "integration" or "rule"'),
+        ("mattermost", 'chanel = "soc"', "did you mean integrations.chat.mattermost.channel?"),
+        ("rocketchat", 'channel = "a\\nb"', "write a name of at most 100 characters"),
+        ("teams", 'width = "full"', "integrations.chat.teams"),
+    ],
+)
+def test_an_invalid_option_of_a_chat_is_refused_with_its_line(
+    tmp_path: Path, service: str, line: str, problem: str
+) -> None:
+    toml = f'[integrations.chat]\nservice = "{service}"\nhook_url = "{HOOK}"\n[integrations.chat.{service}]\n{line}\n'
+    try:
+        (error,) = errors(read(tmp_path, toml))
+    except SettingsError as refused:
+        error = str(refused)
+    assert "courier.toml:" in error
+    assert problem in error
+
+
+@pytest.mark.parametrize("service", ["teams", "discord", "googlechat", "mattermost", "rocketchat"])
+def test_a_chat_replaces_the_script_of_a_block(tmp_path: Path, service: str) -> None:
+    toml = f'[integrations.custom-{service}]\nservice = "{service}"\nmessage.title = "{{{{ rule.id }}}}"\n'
+    found = read(tmp_path, toml, BLOCK.format(f"custom-{service}", ""))
+    assert errors(found) == []
+    assert published(by_id(found)[f"custom-{service}"]).service == service

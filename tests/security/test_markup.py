@@ -18,7 +18,17 @@ from workers.integrations.helpers.service_options import ServiceOptions
 from workers.integrations.iris import IRIS_MARKUP
 from workers.integrations.jira.wiki import WIKI
 from workers.integrations.registry import SERVICES, make_service
-from workers.message.markup import HTML, MARKDOWN, NONE, PLAIN, SLACK
+from workers.message.markup import (
+    GOOGLE_CHAT,
+    HTML,
+    MARKDOWN,
+    MATTERMOST,
+    NONE,
+    PLAIN,
+    ROCKETCHAT,
+    SLACK,
+    TEAMS,
+)
 
 HOSTILE = (
     *(
@@ -31,6 +41,13 @@ HOSTILE = (
     ),
     *("```\n<!channel>\n```", "&lt;!channel&gt;", "a\x00b\x1b[31m\x7f\u202e<!everyone>\u2028", "\ud83d<!channel>"),
 )
+CHATS = {
+    "teams": TEAMS,
+    "discord": MARKDOWN,
+    "googlechat": GOOGLE_CHAT,
+    "mattermost": MATTERMOST,
+    "rocketchat": ROCKETCHAT,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "slack": {"hook_url": "https://hooks.example/services/T0/B0/x"},
     "pagerduty": {"api_key": "0123456789abcdef"},
@@ -41,15 +58,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "telegram": {"api_key": "1:k", "telegram": {"chat": 1}},
     "ntfy": {"hook_url": "https://ntfy.example/x"},
     "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
+    **{name: {"hook_url": "https://hooks.example/x"} for name in CHATS},
     "jira": {"hook_url": "https://jira.example", "api_key": "0123456789abcdef", "jira": {"project": "SOC"}},
     "thehive": {"hook_url": "https://hive.example", "api_key": "0123456789abcdef"},
     "iris": {"hook_url": "https://iris.example", "api_key": "0123456789abcdef"},
 }
-OWN_MARKUPS = {"slack": SLACK, "jira": WIKI, "thehive": MARKDOWN, "iris": IRIS_MARKUP} | {
-    "telegram": HTML,
-    "ntfy": PLAIN,
-    "email": HTML,
-}
+OWN_MARKUPS = {**CHATS, "slack": SLACK, "jira": WIKI, "thehive": MARKDOWN, "iris": IRIS_MARKUP}
+OWN_MARKUPS |= {"telegram": HTML, "ntfy": PLAIN, "email": HTML}
 MARKUPS = {name: OWN_MARKUPS.get(name, NONE) for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 
@@ -68,14 +83,78 @@ def test_each_service_names_its_markup() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle"])
+@pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle", *CHATS])
 def test_alert_text_cannot_become_markup(name: str, text: str) -> None:
     (call,) = service(name, **SETTINGS[name]).build_calls(hostile(text))
     assert not re.search(rb"[\x00-\x1f\x7f-\xff]", call.body)  # control characters are JSON escapes
     sent = json.loads(call.body)
     if name == "slack":
         assert not [one for one in _texts(sent) if OPEN.search(one)]
-    assert any(MARKUPS[name].escaped(text) in one for one in _texts(sent))
+    one_of_them = " ".join(text.split()) if name in CHATS else text
+    assert any(MARKUPS[name].escaped(one_of_them) in one for one in _texts(sent))
+
+
+ACTIVE = {
+    "teams": re.compile(r"(?<!\\)(?:\\\\)*[*_\[<>`!]|\]\(|\\\]\\\(|(?<![^\W_])@\w"),
+    "discord": re.compile(r"(?<!\\)(?:\\\\)*[*_~|\[<>#`!]|(?<![^\W_])@\w"),
+    "googlechat": re.compile(r"<(?!/?(?:b|i|br|font)\b[^<>]*>)|&(?!amp;|lt;|gt;|quot;)"),
+    "mattermost": re.compile(r"(?<!\\)(?:\\\\)*[*_~|\[`!]|[<>]|(?<![^\W_])@\w|&(?!amp;|lt;|gt;)"),
+    "rocketchat": re.compile(
+        r"(?<!\\)[*_~#]|`|\]\(|\|\||<(?!\u200b)|(?<![^\W_])@\w|\\(?![*_~#\u200b])|^\s*>", re.MULTILINE
+    ),
+}
+"""What each service would take as markup, a mention or a link."""
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "<!channel>",
+            "@here",
+            "@everyone",
+            "<@1>",
+            "<at>all</at>",
+            "<users/all>",
+            "[a](https://evil.example)",
+            "|| x ||",
+        ),
+        *(
+            "**b**",
+            "_i_",
+            "~s~",
+            "```",
+            "`c`",
+            "\\",
+            "\\(",
+            "\n> q",
+            "\n# h",
+            "\n- l",
+            "\n1. n",
+            "<https://e.example|x>",
+            "&lt;",
+        ),
+    ]
+)
+
+
+@pytest.mark.parametrize("name", CHATS)
+@given(text=st.lists(PIECES | st.text(max_size=4), max_size=10).map("".join))
+def test_no_text_of_an_alert_is_active_in_a_chat(name: str, text: str) -> None:
+    (call,) = service(name, **SETTINGS[name]).build_calls(hostile(text))
+    sent = json.loads(call.body)
+    shown = [one for one in _texts(_shown(name, sent)) if ACTIVE[name].search(one)]
+    assert shown == []
+
+
+def _shown(name: str, sent: dict[str, Any]) -> Any:
+    """Return the parts of a message in which its service reads markup."""
+    if name == "teams":
+        body = sent["attachments"][0]["content"]["body"]
+        return [(part.get("text"), part.get("facts")) for part in body]
+    if name == "discord":
+        return [{key: value for key, value in one.items() if key != "footer"} for one in sent["embeds"]]
+    if name == "googlechat":
+        return sent["cardsV2"][0]["card"]["sections"][0]["widgets"]
+    return [(one["title"], one["text"], one["fields"]) for one in sent["attachments"]]
 
 
 def test_text_in_lists_and_objects_cannot_become_markup() -> None:
@@ -105,6 +184,6 @@ def test_truncation_never_splits_an_entity(offset: int, end: str) -> None:
 def _texts(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [text for item in value.items() for one in item for text in _texts(one)]
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [text for one in value for text in _texts(one)]
     return [value] if isinstance(value, str) else []

@@ -182,6 +182,7 @@ class Pipeline:
                 return Settlement(
                     id=delivery.id,
                     outcome=SettleOutcome.DELIVERED,
+                    pause_ms=round(1000 * (outcome.after_s or 0.0)),
                     events=events,
                     contacted=result.contacted,
                     status=result.status,

@@ -13,7 +13,7 @@ from workers.integrations.helpers.alert_fields import fields_of, json_body
 from workers.message.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from common.errors import TransportError
     from common.integration import Integration
@@ -46,11 +46,16 @@ class SinglePost(ABC):
         """Return the body for a message with `<options>`. A subclass may wrap or shorten the message."""
         return json_body(message)
 
+    def params(self, alert: Alert, fields: Fields) -> Mapping[str, str]:  # noqa: ARG002 — subclasses use the alert
+        """Return the parameters that are added to the URL."""
+        return {}
+
     def build_calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST."""
         fields = fields_of(alert)
         body = self.encode(self.message(alert, fields) | self._options, fields)
-        return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
+        params = self.params(alert, fields)
+        return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body, params=params),)
 
     def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — interface of Service
         """Return the meaning of the status."""

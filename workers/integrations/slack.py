@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.integrations.helpers.alert_fields import Fields, get, json_body, require, require_level
+from workers.integrations.helpers.slack_attachment import slack_attachment
 from workers.integrations.helpers.text_limits import ELLIPSIS, truncate
 from workers.integrations.single_post import SinglePost
 from workers.message import markup
@@ -63,18 +64,9 @@ class Slack(SinglePost):
 
 
 def message_attachment(message: Message, fields: Fields) -> dict[str, Any]:
-    """Return a message as a Slack attachment ("Reference: Secondary message attachments")."""
-    attachment: dict[str, Any] = {
-        "color": f"#{message.colour:06x}",
-        "fallback": message.title,
-        "title": message.title,
-        "text": message.text,
-        "fields": [{"title": one.name, "value": one.value, "short": one.is_short} for one in message.fields],
-        "mrkdwn_in": ["text", "fields"],
-        "ts": require(fields, "id"),
-    }
-    if message.link:
-        attachment["title_link"] = message.link
+    """Return a message as an attachment with Slack's own members."""
+    attachment = slack_attachment(message)
+    attachment |= {"mrkdwn_in": ["text", "fields"], "ts": require(fields, "id")}
     if message.note:
         attachment["footer"] = message.note
     return attachment

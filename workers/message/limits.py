@@ -5,6 +5,7 @@ Each service module states its own limits and where they are documented.
 
 from __future__ import annotations
 
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -29,6 +30,15 @@ def utf16_units(text: str) -> int:
 def utf8_bytes(text: str) -> int:
     """Return the bytes of a text in UTF-8."""
     return len(text.encode("utf-8", "replace"))
+
+
+def json_bytes(text: str) -> int:
+    """Return the bytes of a text in a JSON body as Courier sends it, where other characters than ASCII are escaped.
+
+    A line feed counts four times, as the longest that a service's module writes for it. This is never less than the
+    bytes of UTF-8, and at least half of those of UTF-16.
+    """
+    return len(encode_basestring_ascii(text)) - 2 + 2 * text.count("\n")
 
 
 class Limits(NamedTuple):

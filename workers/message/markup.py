@@ -83,12 +83,20 @@ def _slack_text(text: str) -> str:
 
 
 _MARKDOWN: Final = re.compile(r"[\\*_~|\[\]()<>#{}!]")
-_LIST_OR_RULE: Final = re.compile(r"^([ \t]*)([-+=]|\d{1,9}(?=[.)]))", re.MULTILINE)
-_MENTION: Final = re.compile(r"@(?=\w)")
+_LISTED: Final = r"[-+](?=[ \t]|$)|[-=]+(?=[ \t]*$)|\d{1,9}(?=[.)](?:[ \t]|$))"
+"""What begins an item of a list or a rule at the start of a line; not a negative number or an address."""
+
+_LIST_OR_RULE: Final = re.compile(rf"^([ \t]*)({_LISTED})", re.MULTILINE)
+_MENTION: Final = re.compile(r"(?<![^\W_])@(?=\w)")
+"""Not within an address of mail: who copies it must not get an invisible space with it."""
+
+
+_PLAIN: Final = re.compile(r"(?!\d+[.)](?:\s|$))[^\W_](?:[^\W_]|[ .,:;/'%\"-])*")
+"""A text without a meaning in any Markdown, as most names and values of alerts are: this costs less than escaping."""
 
 
 def _markdown(text: str) -> str:
-    if text.isalpha():
+    if _PLAIN.fullmatch(text):
         return text
     escaped = _MARKDOWN.sub(r"\\\g<0>", readable(text)).replace("`", _SAFE_BACKTICK)
     escaped = _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped)
@@ -103,6 +111,37 @@ def _fence_end(text: str) -> str:
     return f"\n{_FENCE}" if text.count(_FENCE) % 2 else ""
 
 
+def _teams(text: str) -> str:
+    """As Markdown. Where an app does not know backslashes, an invisible space still keeps a link from being one."""
+    return _markdown(text).replace("\\]\\(", "\\]\u200b\\(")
+
+
+_MATTERMOST: Final = re.compile(r"[\\*_~|\[\]()#{}!]")
+
+
+def _mattermost(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
+    escaped = _MATTERMOST.sub(r"\\\g<0>", _entities(readable(text))).replace("`", _SAFE_BACKTICK)
+    return _MENTION.sub("@\u200b", _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped))
+
+
+_ROCKETCHAT: Final = {ord(letter): f"\\{letter}" for letter in "*_~#"} | {
+    ord("\\"): "\\\u200b",
+    ord("`"): _SAFE_BACKTICK,
+    ord("<"): "<\u200b",
+}
+_ROCKETCHAT_PAIRS: Final = re.compile(
+    rf"\](?=\()|\|(?=\|)|\$(?=\$)|{_MENTION.pattern}|^[ \t]*(?=>|{_LISTED})", re.MULTILINE
+)
+
+
+def _rocketchat(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
+    return _ROCKETCHAT_PAIRS.sub("\\g<0>\u200b", readable(text)).translate(_ROCKETCHAT)
+
+
 def _repair_slack(text: str) -> tuple[str, str]:
     text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text)).rstrip("`") if text.endswith("`") else text
     text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text))
@@ -113,6 +152,10 @@ def _repair_markdown(text: str) -> tuple[str, str]:
     slashes = len(text) - len(text.rstrip("\\"))
     text = text[: len(text) - slashes % 2]
     return text, _fence_end(text)
+
+
+def _repair_mattermost(text: str) -> tuple[str, str]:
+    return _repair_markdown(_PARTIAL_ENTITY.sub("", text))
 
 
 def _repair_html(text: str) -> tuple[str, str]:
@@ -164,3 +207,19 @@ HTML: Final = Markup(
     link=lambda text, url: f'<a href="{_html(url)}">{text}</a>',
 )
 """Telegram's and that of mails; all characters with a meaning have entities (core.telegram.org, "HTML style")."""
+
+GOOGLE_CHAT: Final = HTML._replace(name="Google Chat HTML", code=_html)
+"""That of cards: `<b>`, `<i>`, `<font>`, `<a>` and a few more, without blocks of code (developers.google.com, "Format
+messages"). Mentions have another syntax, `<users/…>`, and work in texts only."""
+
+TEAMS: Final = MARKDOWN._replace(name="Adaptive Card Markdown", escape=_teams, code=_teams)
+"""A part of Markdown, without blocks of code and HTML (learn.microsoft.com, "Format cards in Teams"). A mention needs
+an entry in the card's `msteams.entities`, so a text alone mentions nobody."""
+
+MATTERMOST: Final = MARKDOWN._replace(name="Mattermost Markdown", escape=_mattermost, repair=_repair_mattermost)
+"""Markdown. Before it, Mattermost reads Slack's `<!channel>` and `<URL|text>` in texts of webhooks (its source,
+`app/slack.go`), also with backslashes between, so `<` and `>` are entities."""
+
+ROCKETCHAT: Final = MARKDOWN._replace(name="Rocket.Chat Markdown", escape=_rocketchat, bold=lambda text: f"*{text}*")
+"""A backslash escapes only `*_~`#.` (its source, `message-parser/src/grammar.pegjs`). Everything else that has a
+meaning, such as links, mentions, spoilers, lists and formulas between backslashes, is broken by an invisible space."""

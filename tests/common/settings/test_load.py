@@ -41,12 +41,14 @@ def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
 
 def test_packaged_file_sets_exactly_the_known_keys() -> None:
     paths = list(from_file(DEFAULTS_FILE, "default", packaged=True))
+    chats = ("teams", "discord", "googlechat", "mattermost", "rocketchat")
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
     of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_delay", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
     limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "self_alert_lag")]
     limits += [(INTEGRATIONS, mail, "rate_limits") for mail in ("telegram", "ntfy", "email")]
     limits += [(INTEGRATIONS, "email", "concurrency")]
+    limits += [(INTEGRATIONS, chat, "rate_limits") for chat in chats]
     of_jira = [(INTEGRATIONS, "jira", name) for name in ("concurrency", "rate_limits")]
     assert paths == [*FIXED, *of_scripts, *limits, *of_jira]
 

@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import ConfigError
 from common.settings.load import load_settings
+from ops.demo.chats import CHATS
 from ops.demo.rewrite_config import redirect, service_of
 from ops.demo.setup import SAMPLE, set_stage
 from ops.demo.target import SERVICES
@@ -42,7 +43,7 @@ def test_sample_changes_only_its_hook_urls() -> None:
     hook = re.compile(rb"<hook_url>[^<]*</hook_url>")
     own_id = re.compile(rb'<integration id="[^"]*">')
     assert own_id.sub(b"<integration>", hook.sub(b"", changed)) == hook.sub(b"", content)
-    assert {service_of(i) for i in integrations} == set(SERVICES)
+    assert {service_of(i) for i in integrations} == set(SERVICES) - set(CHATS)
 
 
 def test_blocks_of_one_name_line_and_with_own_ids() -> None:
@@ -112,3 +113,12 @@ def test_own_configuration(tmp_path: Path) -> None:
     stage = set_stage(tmp_path, config, address=ADDRESS, flower_port=0)
     assert [service_of(i) for i in stage.integrations] == ["ticket"]
     assert (tmp_path / "integrations" / "custom-a").exists()
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_a_block_for_a_chat_gets_courier_s_own_code(name: str, tmp_path: Path) -> None:
+    config = tmp_path / "mine.conf"
+    config.write_text(f"<ossec_config>{block(f'<name>custom-{name}</name>')}</ossec_config>")
+    stage = set_stage(tmp_path, config, address=ADDRESS, flower_port=0)
+    assert [service_of(i) for i in stage.integrations] == [name]
+    assert f'service = "{name}"' in stage.settings.read_text()

@@ -34,11 +34,11 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 VARIABLE = re.compile(r"\bCOURIER_[A-Z_]*[A-Z]\b(?!\*)")
 EXAMPLE_FILES = {
-    "common/services/teams.py",
-    "workers/integrations/teams.py",
-    "tests/workers/integrations/test_teams.py",
+    "common/services/zulip.py",
+    "workers/integrations/zulip.py",
+    "tests/workers/integrations/test_zulip.py",
 }
-EXAMPLE_NAMES = {"TeamsOptions", "test_teams", "test_failed"}
+EXAMPLE_NAMES = {"ZulipOptions", "test_zulip", "test_failed"}
 """What the example of CONTRIBUTING makes, and a reason that looks like the name of a test."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -143,18 +143,17 @@ def test_code_names_in_contributing_exist() -> None:
 def test_the_example_of_contributing_is_a_service_module(tmp_path: Path) -> None:
     """As a stranger types it: the module of the page builds its request and classifies a response."""
     (source,) = (block for kind, block in FENCE.findall(text_of("CONTRIBUTING.md")) if kind == "python")
-    (tmp_path / "teams.py").write_text(source)
-    module = runpy.run_path(str(tmp_path / "teams.py"))
-    block = Integration(id="teams", name="teams", hook_url=Secret("https://teams.example/hook"))
+    (tmp_path / "zulip.py").write_text(source)
+    module = runpy.run_path(str(tmp_path / "zulip.py"))
+    block = Integration(id="zulip", name="zulip", hook_url=Secret("https://zulip.example/hook"))
     statuses = StatusClassifier(lambda: 0.0, Redactor.of(block))
-    service = module["Teams"](block, statuses, ServiceOptions())
+    service = module["Zulip"](block, statuses, ServiceOptions())
     (call,) = service.build_calls(alert())
-    assert (call.method, call.url) == ("POST", "https://teams.example/hook")
+    assert (call.method, call.url) == ("POST", "https://zulip.example/hook")
     assert json.loads(call.body) == {
-        "title": FIELDS["rule"]["description"],
-        "text": MARKDOWN.escape(FIELDS["full_log"]),
+        "text": f"{FIELDS['rule']['description']}\n\n{MARKDOWN.escape(FIELDS['full_log'])}",
     }
-    assert service.interpret(alert(), call, response(202)) == Delivered()
+    assert service.interpret(alert(), call, response(200)) == Delivered()
     assert isinstance(service.interpret_failure(alert(), call, TransportError(Reason.TIMEOUT, "late")), Retry)
 
 

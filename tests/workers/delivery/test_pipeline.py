@@ -76,6 +76,7 @@ class Search(Echo):
 
 OUTCOMES: dict[int, Outcome] = {
     200: Delivered((EVENT,)),
+    201: Delivered((EVENT,), after_s=2.5),
     429: Retry(Reason.RATE_LIMITED, "slow down", after_s=60),
     500: Retry(Reason.HTTP_5XX, "oops", final_events=(EVENT,)),
     400: Rejected(Reason.HTTP_4XX, "no"),
@@ -188,6 +189,12 @@ def test_age_budget_begins_with_the_first_attempt() -> None:
 def test_delay_requested_by_the_target_pauses_the_whole_target(changes: dict[str, Any], outcome: str) -> None:
     settlement, _ = attempt(429, **changes)
     assert (settlement.outcome, settlement.pause_ms) == (outcome, 60_000)
+
+
+def test_a_success_can_pause_the_target_too() -> None:
+    settlement, _ = attempt(201)
+    assert (settlement.outcome, settlement.pause_ms, len(settlement.events)) == ("delivered", 2_500, 1)
+    assert attempt(200)[0].pause_ms == 0
 
 
 def test_retry_repeats_only_the_failed_calls() -> None:

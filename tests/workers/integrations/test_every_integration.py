@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import TransportError
 from common.outcome import Delivered, Reason, Rejected, Retry
+from common.services import MERGES_OPTIONS
 from tests.workers.integrations.examples import alert, response, service
 from workers.alert.alert import Alert
 from workers.integrations.base import NotSendable
@@ -27,6 +28,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pagerduty": {"api_key": TOKEN, "options": f'{{"routing_key": "{TOKEN}-other"}}'},
     "virustotal": {"api_key": TOKEN},
     "maltiverse": {"hook_url": f"https://api.example.com/{TOKEN}", "api_key": TOKEN},
+    "teams": {"hook_url": f"https://me:{PASSWORD}@h.example/workflows/{TOKEN}/paths/invoke?sig={TOKEN}"},
+    "discord": {"hook_url": f"https://discord.example/api/webhooks/1/{TOKEN}", "discord": {"thread_id": "42"}},
+    "googlechat": {"hook_url": f"https://chat.example/v1/spaces/A/messages?key={TOKEN}&token={TOKEN}"},
+    "mattermost": {"hook_url": f"https://chat.example/hooks/{TOKEN}", "options": f'{{"props": {{"card": "{TOKEN}"}}}}'},
+    "rocketchat": {"hook_url": f"https://me:{PASSWORD}@chat.example/hooks/1/{TOKEN}"},
     "webhook": {
         "hook_url": f"https://me:{PASSWORD}@hooks.example.com/{TOKEN}",
         "webhook": {"headers": {"Authorization": f"Bearer {TOKEN}"}, "signing_secret": SIGNING_SECRET},
@@ -131,7 +137,7 @@ def test_an_invalid_block_is_rejected_with_file_and_line(name: str) -> None:
     assert refused.value.outcome.detail.startswith("ossec.conf:7: <")
 
 
-@pytest.mark.parametrize("name", ["slack", "shuffle", "pagerduty"])
+@pytest.mark.parametrize("name", sorted(MERGES_OPTIONS))
 @pytest.mark.parametrize("options", ["", TOKEN, "[1]", '{"a": NaN}', f'{{"{TOKEN}": }}', '"x"', '[[1, "a"]]'])
 def test_broken_options_are_refused_without_quoting_them(name: str, options: str) -> None:
     with pytest.raises(NotSendable) as refused:

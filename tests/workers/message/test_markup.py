@@ -9,11 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.message.limits import cut, utf8_bytes, utf16_units
-from workers.message.markup import HTML, MARKDOWN, NONE, PLAIN, SLACK_MESSAGE, Markup
+from workers.message.limits import cut, json_bytes, utf8_bytes, utf16_units
+from workers.message.markup import (
+    GOOGLE_CHAT,
+    HTML,
+    MARKDOWN,
+    MATTERMOST,
+    NONE,
+    PLAIN,
+    ROCKETCHAT,
+    SLACK_MESSAGE,
+    TEAMS,
+    Markup,
+)
 from workers.redaction import readable
 
-MARKUPS = [HTML, MARKDOWN, PLAIN, SLACK_MESSAGE, NONE]
+MARKUPS = [HTML, MARKDOWN, PLAIN, SLACK_MESSAGE, NONE, TEAMS, MATTERMOST, ROCKETCHAT, GOOGLE_CHAT]
 PARTS = [
     "<",
     ">",
@@ -56,14 +67,14 @@ def test_slack_shows_the_text_without_mentions_and_code(text: str) -> None:
 def test_markdown_has_no_unescaped_punctuation(text: str) -> None:
     escaped = MARKDOWN.escape(text)
     assert not UNESCAPED_MARKDOWN.search(escaped)
-    assert not re.search(r"@\w", escaped)
-    assert not re.search(r"^[ \t]*([-+=]|\d{1,9}[.)])", escaped, re.MULTILINE)
+    assert not re.search(r"(?<![^\W_])@\w", escaped)
+    assert not re.search(r"^[ \t]*([-+](\s|$)|[-=]+\s*$|\d{1,9}[.)](\s|$))", escaped, re.MULTILINE)
     shown = re.sub(r"\\(.)", r"\1", escaped).replace("\u200b", "").replace(LOOKALIKE, "`")
     assert shown == readable(text).replace("\u200b", "").replace(LOOKALIKE, "`")
 
 
 @pytest.mark.parametrize("markup", MARKUPS, ids=lambda one: one.name)
-@pytest.mark.parametrize("measure", [len, utf8_bytes, utf16_units])
+@pytest.mark.parametrize("measure", [len, utf8_bytes, utf16_units, json_bytes])
 @given(text=texts, longest=st.integers(0, 80))
 def test_a_cut_text_fits_and_is_whole_markup(markup: Markup, measure: object, text: str, longest: int) -> None:
     assert callable(measure)
@@ -103,3 +114,33 @@ def test_a_block_of_code_is_closed(markup: Markup, text: str, longest: int) -> N
     short = cut(f"before {markup.code(text * 9)}", longest, markup)
     assert short.count("```") % 2 == 0
     assert len(short) <= longest
+
+
+@pytest.mark.parametrize("markup", [MARKDOWN, TEAMS, MATTERMOST, ROCKETCHAT], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "text", ["172.17.1.1", "10.0.0.5:22\n10.0.0.6", "admin@corp.example", "-5", "a@b.example, c@d.example"]
+)
+def test_what_people_copy_has_no_invisible_character(markup: Markup, text: str) -> None:
+    assert markup.escape(text) == text
+
+
+@given(texts)
+def test_mattermost_shows_the_text_without_mentions_and_links(text: str) -> None:
+    escaped = MATTERMOST.escape(text)
+    assert not re.search(r"[<>]|(?<![^\W_])@\w|&(?!amp;|lt;|gt;)", escaped)
+    assert not re.search(r"(?:^|[^\\])(?:\\\\)*[*_~|\[\]`!]", escaped)
+    shown = html.unescape(re.sub(r"\\(.)", r"\1", escaped)).replace("\u200b", "").replace(LOOKALIKE, "`")
+    assert shown == readable(text).replace("\u200b", "").replace(LOOKALIKE, "`")
+
+
+@given(texts)
+def test_teams_has_no_link_even_where_backslashes_are_shown(text: str) -> None:
+    assert not re.search(r"\]\\?\(", TEAMS.escape(text))
+
+
+@given(texts)
+def test_rocketchat_shows_the_text_without_mentions_and_links(text: str) -> None:
+    escaped = ROCKETCHAT.escape(text)
+    assert not re.search(r"(?<!\\)[*_~#]|`|\]\(|\|\||<(?!\u200b)|(?<![^\W_])@\w|\\(?![*_~#\u200b])", escaped)
+    shown = re.sub(r"\\([*_~#])", r"\1", escaped).replace("\u200b", "").replace(LOOKALIKE, "`")
+    assert shown == readable(text).replace("\u200b", "").replace(LOOKALIKE, "`")

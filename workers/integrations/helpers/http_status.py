@@ -104,15 +104,20 @@ class StatusClassifier:
 
 def retry_after_s(response: Response, now_s: float) -> float | None:
     """Return the seconds of Retry-After, a number or a date (RFC 9110, 10.2.3), or else those of the body."""
-    text = response.headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(text):
-        return min(float(text), MAX_RETRY_AFTER_S)
+    if (seconds := header_seconds(response, "retry-after")) is not None:
+        return seconds
     try:
-        date = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(response.headers.get("retry-after", ""))
     except (ValueError, TypeError, OverflowError):
         return _retry_after_of_body(response)
     seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_s
     return min(max(math.ceil(seconds), 0.0), MAX_RETRY_AFTER_S)
+
+
+def header_seconds(response: Response, name: str) -> float | None:
+    """Return a header, named in lower case, that is a number of seconds; None if there is none or it is no number."""
+    text = response.headers.get(name, "").strip()
+    return min(float(text), MAX_RETRY_AFTER_S) if _SECONDS.fullmatch(text) else None
 
 
 def _retry_after_of_body(response: Response) -> float | None:

@@ -26,6 +26,7 @@ from workers.integrations.base import NotSendable
 from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES, MAX_PART_CHARS, datagram, event
 from workers.integrations.helpers.text_limits import ELLIPSIS, MAX_URL_VALUE_BYTES, truncate
 from workers.integrations.registry import SERVICES
+from workers.message.limits import utf16_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pagerduty": {"api_key": "k" * 32},
     "virustotal": {"api_key": "k" * 32},
     "maltiverse": {"hook_url": "https://api.example.com", "api_key": "k" * 32},
+    "teams": {"hook_url": "https://hooks.example.com/x"},
+    "discord": {"hook_url": "https://hooks.example.com/x"},
+    "googlechat": {"hook_url": "https://hooks.example.com/x", "googlechat": {"thread": "rule-and-agent"}},
+    "mattermost": {"hook_url": "https://hooks.example.com/x"},
+    "rocketchat": {"hook_url": "https://hooks.example.com/x"},
     "webhook": {"hook_url": "https://hooks.example.com/x"},
     "telegram": {"api_key": "1:k", "telegram": {"chat": "@soc_alerts"}},
     "ntfy": {"hook_url": "https://ntfy.example.com/x"},
@@ -113,6 +119,46 @@ def fits_email(call: Mail) -> None:
     assert max(map(len, call.message.split(b"\r\n"))) <= 998
 
 
+def fits_teams(call: Request) -> None:
+    body = call.body or b""
+    assert len(body) <= 28_000
+    assert len(json.dumps(json.loads(body), ensure_ascii=False).encode("utf-16-le")) <= 28_000
+
+
+def fits_discord(call: Request) -> None:
+    """Check the documented limits, for which a character is one of UTF-16 and so never fewer than code points."""
+    (embed,) = json.loads(call.body or b"")["embeds"]
+    footer = embed.get("footer", {}).get("text", "")
+    assert 0 < utf16_units(embed["title"]) <= 256
+    assert utf16_units(embed.get("description", "")) <= 4_096
+    assert len(embed["fields"]) <= 25
+    for field in embed["fields"]:
+        assert 0 < utf16_units(field["name"].strip()) <= 256
+        assert 0 < utf16_units(field["value"].strip()) <= 1_024
+    texts = [embed["title"], embed.get("description", ""), footer]
+    texts += [text for field in embed["fields"] for text in (field["name"], field["value"])]
+    assert sum(map(utf16_units, texts)) <= 6_000
+
+
+def fits_googlechat(call: Request) -> None:
+    assert len(call.body or b"") <= 32_000
+    assert len(json.loads(call.body or b"")["thread"]["threadKey"]) <= 4_000
+
+
+def attachment_chars(call: Request, measure: Callable[[str], int]) -> int:
+    (attachment,) = json.loads(call.body or b"")["attachments"]
+    texts = [attachment["title"], attachment["text"], attachment.get("footer", "")]
+    return sum(map(measure, texts + [text for one in attachment["fields"] for text in (one["title"], one["value"])]))
+
+
+def fits_mattermost(call: Request) -> None:
+    assert attachment_chars(call, len) <= 16_383
+
+
+def fits_rocketchat(call: Request) -> None:
+    assert attachment_chars(call, utf16_units) <= 5_000
+
+
 def fits_anything(call: Request) -> None:
     json.loads(call.body or b"")
 
@@ -158,6 +204,11 @@ FITS: dict[str, Callable[[Any], None]] = {
     "pagerduty": fits_pagerduty,
     "virustotal": fits_url,
     "maltiverse": fits_url,
+    "teams": fits_teams,
+    "discord": fits_discord,
+    "googlechat": fits_googlechat,
+    "mattermost": fits_mattermost,
+    "rocketchat": fits_rocketchat,
     "webhook": fits_anything,  # any receiver has its own
     "telegram": fits_telegram,
     "ntfy": fits_ntfy,

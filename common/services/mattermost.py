@@ -1,0 +1,27 @@
+"""What `[integrations.ID.mattermost]` can say: another channel, name or icon than those of the webhook."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from common.services.declaration import Declaration
+from common.services.readers import https_url, name
+from common.settings.message import ALL_PARTS
+
+MAX_NAME_CHARS: Final = 64
+"""Of a channel and of a username (github.com/mattermost/mattermost, server/public/model)."""
+
+
+class MattermostOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of Mattermost. `channel` is the name in the channel's URL, or `@user`."""
+
+    channel: Annotated[str, name(MAX_NAME_CHARS)] = ""
+    username: Annotated[str, name(MAX_NAME_CHARS)] = ""
+    icon_url: Annotated[str, https_url()] = ""
+
+
+DECLARATION: Final = Declaration(
+    required=("hook_url",), options=MattermostOptions, message=ALL_PARTS, merges_options=True
+)
