@@ -18,7 +18,10 @@ SCRIPT_PREFIX: Final = "custom-"
 
 
 class Kind(StrEnum):
-    """How a worker delivers for an integration: HTTP requests, a script, or the manager's queue socket."""
+    """How a worker delivers for an integration: by a built-in service, a script, or the manager's queue socket.
+
+    Built-in services need nothing but a network, so a worker for one of them can serve them all: `HTTP` includes mails.
+    """
 
     HTTP = "http"
     SCRIPT = "script"

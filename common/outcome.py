@@ -21,6 +21,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     RATE_LIMITED = "rate_limited"
     HTTP_5XX = "http_5xx"
+    SMTP_4XX = "smtp_4xx"
     INVALID_RESPONSE = "invalid_response"
     NOT_READY = "not_ready"
     SCRIPT_FAILED = "script_failed"
@@ -32,6 +33,7 @@ class Reason(StrEnum):
     GONE = "gone"
     # final
     HTTP_4XX = "http_4xx"
+    SMTP_5XX = "smtp_5xx"
     REDIRECT = "redirect"
     TLS = "tls"
     INVALID_URL = "invalid_url"
@@ -82,7 +84,12 @@ REFUSALS: Final = frozenset(
 """Failures of one alert or of the whole integration. Consecutive ones of different deliveries, with no success between
 them, mean the integration and count for the breaker."""
 
-BREAKER_NEUTRAL: Final = frozenset({Reason.RATE_LIMITED, Reason.NOT_READY, Reason.HTTP_4XX, Reason.TOO_LARGE})
+BREAKER_NEUTRAL: Final = frozenset(
+    {
+        *(Reason.RATE_LIMITED, Reason.NOT_READY, Reason.HTTP_4XX, Reason.TOO_LARGE),
+        *(Reason.SMTP_4XX, Reason.SMTP_5XX),
+    }
+)
 """The target rejected or postponed the delivery: it works, but this is not a success either."""
 
 

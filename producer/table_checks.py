@@ -9,7 +9,7 @@ import msgspec
 from common.conditions import parse_condition
 from common.errors import ConditionError
 from common.integration_options import parse_options
-from common.services import MERGES_OPTIONS, REQUIRED, check_service
+from common.services import MERGES_OPTIONS, REQUIRED, SERVICES, check_service
 from producer.filters.index import FilterIndex
 from producer.ossec_conf.elements import check_hook_url
 from producer.ossec_conf.integration_ids import check_id
@@ -38,7 +38,8 @@ def table_problems(
         if getattr(integration, option) is None:
             yield "service", f"{integration.service} needs {option}: add it to the table"
     if "hook_url" in required and integration.hook_url is not None:
-        yield from _problem("hook_url", check_hook_url, integration.hook_url.reveal())
+        check = SERVICES[integration.service].hook_url or check_hook_url
+        yield from _problem("hook_url", check, integration.hook_url.reveal())
     if integration.service in MERGES_OPTIONS and integration.options is not None:
         yield from _problem("options", parse_options, integration.options.reveal())
     stock = msgspec.structs.replace(integration, only=(), except_=())

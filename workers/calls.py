@@ -56,6 +56,47 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     is_cut: bool = False
 
 
+class MailServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A server for mails. `url` is `smtp://HOST:PORT`, or `smtps://HOST:PORT` for TLS from the first byte.
+
+    With `starttls`, nothing is sent before STARTTLS has succeeded. Without a `user` there is no log-in.
+    """
+
+    url: str
+    starttls: bool = True
+    user: str = ""
+    password: Secret | None = None
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """One mail to one recipient. The addresses are ASCII without `<>`; `message` has CRLF line ends.
+
+    `key` names the recipient within the delivery, so that a retry repeats only what failed.
+    """
+
+    server: MailServer
+    sender: str
+    recipient: str
+    message: bytes
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return f"Mail(key={self.key!r})"
+
+
+class MailReply(Response, frozen=True, kw_only=True):
+    """The last reply of a server for mails: its code as `status`, its text as `body`.
+
+    `command` is what it replies to: `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA`, or CONTENT for the mail itself;
+    empty for the greeting of the server. A code from 200 to 299 means that the server has accepted the mail.
+    """
+
+    command: str = ""
+
+
+CONTENT = "content"
+
+
 class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a custom script: its file name, the contents of its private files and its arguments (spec 4.3)."""
 

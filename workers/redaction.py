@@ -64,7 +64,7 @@ _PROXY: Final = re.compile(r"(?!no_)\w+_proxy", re.IGNORECASE)
 """Names of the environment variables from which curl, requests and Python read a proxy."""
 
 _URL: Final = re.compile(
-    r"(?:(?P<http>https?|socks[45][ah]?)|[a-z][a-z0-9+.-]*)://(?:(?P<login>[^/?#]*)@)?[^/?#]*(?P<rest>.*)",
+    r"(?:(?P<http>https?|smtps?|socks[45][ah]?)|[a-z][a-z0-9+.-]*)://(?:(?P<login>[^/?#]*)@)?[^/?#]*(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _URL_SEPARATOR: Final = re.compile(r"[/?&=#]+")

@@ -1,7 +1,9 @@
-"""One call as a person may see it: a request, or the arguments and files of a script, with secrets masked."""
+"""One call as a person may see it: a request, a mail, or what a script gets, with secrets masked."""
 
 from __future__ import annotations
 
+from email import message_from_bytes
+from email.policy import SMTP
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +12,7 @@ import msgspec
 from common.errors import TransportError
 from common.outcome import Reason
 from common.secret import MASK
-from workers.calls import ScriptCall
+from workers.calls import Mail, ScriptCall
 from workers.transports.http.transport import prepare
 from workers.transports.script.transport import arguments
 
@@ -23,7 +25,7 @@ OPTIONS_FILE: Final = Path("<options file>")
 
 
 class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One call. HTTP: method, url, headers and body. Script: argv, and the content of files by their name in argv."""
+    """One call. A request or a mail: method, url, headers, body. Script: argv, and files by their name in argv."""
 
     method: str = ""
     url: str = ""
@@ -33,12 +35,30 @@ class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     files: dict[str, str] = {}
 
 
-def render_call(call: Request | ScriptCall, redactor: Redactor, *, debug: bool = False) -> RenderedCall:
+def render_call(call: Request | Mail | ScriptCall, redactor: Redactor, *, debug: bool = False) -> RenderedCall:
     """Return a call with the secrets of its integration masked. `debug` is the argument that scripts get.
 
     Raises TransportError for a request with an invalid URL or header.
     """
-    return _script(call, redactor, debug=debug) if isinstance(call, ScriptCall) else _request(call, redactor)
+    if isinstance(call, ScriptCall):
+        return _script(call, redactor, debug=debug)
+    return _mail(call, redactor) if isinstance(call, Mail) else _request(call, redactor)
+
+
+def _mail(call: Mail, redactor: Redactor) -> RenderedCall:
+    """Return a mail with both parts readable."""
+    mail = message_from_bytes(call.message, policy=SMTP)
+    parts = [part for part in mail.walk() if not part.is_multipart()]
+    bodies = (f"--- {part.get_content_type()}\n{part.get_content()}" for part in parts)
+    headers = {"MAIL FROM": f"<{call.sender}>", "RCPT TO": f"<{call.recipient}>"} | {
+        name: str(value) for name, value in mail.items()
+    }
+    return RenderedCall(
+        method="SMTP",
+        url=redactor.text(call.server.url),
+        headers={name: redactor.text(value) for name, value in headers.items()},
+        body=redactor.text("\n".join(bodies)),
+    )
 
 
 def _request(call: Request, redactor: Redactor) -> RenderedCall:

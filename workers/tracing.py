@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from common.ledger import SettleOutcome
 from common.telemetry.spans import fail
-from workers.calls import Request, Response, ScriptCall, ScriptExit
+from workers.calls import Mail, MailReply, Request, Response, ScriptCall, ScriptExit
 from workers.delivery.attempt_log import alert_id
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ class TracedTransport:
         name, attributes = _described(call)
         with self._tracing.call(name, attributes=attributes, is_client=not isinstance(call, ScriptCall)) as span:
             response = await self._transport.send(call)
-            if isinstance(response, Response):
+            if isinstance(response, MailReply):
+                if response.status >= HTTPStatus.BAD_REQUEST:  # negative replies of SMTP begin there as well
+                    fail(span, str(response.status))
+            elif isinstance(response, Response):
                 span.set_attribute("http.response.status_code", response.status)
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     fail(span, str(response.status))
@@ -80,6 +83,8 @@ def _described(call: Any) -> tuple[str, dict[str, str | int]]:
     if isinstance(call, Request):
         method = call.method if call.method in METHODS else "_OTHER"
         return ("HTTP" if method == "_OTHER" else method), {"http.request.method": method, **_server(call.url)}
+    if isinstance(call, Mail):
+        return "SMTP", _server(call.server.url)
     if isinstance(call, ScriptCall):
         return "script", {"process.executable.name": call.name}
     return "datagram", {}

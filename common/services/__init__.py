@@ -10,7 +10,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
-from common.services import discord, googlechat, iris, jira, mattermost, rocketchat, thehive, webhook
+from common.services import (
+    discord,
+    email,
+    googlechat,
+    iris,
+    jira,
+    mattermost,
+    ntfy,
+    rocketchat,
+    telegram,
+    thehive,
+    webhook,
+)
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
@@ -33,6 +45,9 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         "mattermost": mattermost.DECLARATION,
         "rocketchat": rocketchat.DECLARATION,
         "webhook": webhook.DECLARATION,
+        "telegram": telegram.DECLARATION,
+        "ntfy": ntfy.DECLARATION,
+        "email": email.DECLARATION,
         "jira": jira.DECLARATION,
         "thehive": thehive.DECLARATION,
         "iris": iris.DECLARATION,

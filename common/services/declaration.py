@@ -41,6 +41,7 @@ class Declaration(NamedTuple):
     `required` are keys of the table, of `hook_url` and `api_key`. `options` is the struct of the service's section.
     `check` yields the key and the problem of options that contradict each other; the error names file, line and key.
     `message` are the parts of `[integrations.ID.message]` that the service shows, none if it shows no message.
+    `hook_url` checks the address of a service that does not use HTTP; it raises ValueError, which must not quote it.
     `json_templates` are the options that hold the template of a JSON document. `merges_options` says whether `options`
     replace members of what is sent (spec 5.1).
     """
@@ -51,3 +52,4 @@ class Declaration(NamedTuple):
     message: frozenset[str] = frozenset()
     json_templates: frozenset[str] = frozenset()
     merges_options: bool = False
+    hook_url: Callable[[str], object] | None = None

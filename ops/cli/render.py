@@ -120,7 +120,7 @@ def _request(call: RenderedCall) -> Iterator[str]:
     yield from (f"{name}: {value}" for name, value in call.headers.items())
     if call.body:
         yield ""
-        yield call.body
+        yield from call.body.split("\n")
 
 
 def _script(call: RenderedCall) -> Iterator[str]:

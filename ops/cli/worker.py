@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     epilog=example("courier worker --http", "courier worker --scripts --manager", "courier worker --integration slack")
 )
 @integration_option
-@click.option("--http", is_flag=True, help="Serve the built-in HTTP integrations: Slack, PagerDuty, …")
+@click.option("--http", is_flag=True, help="Serve the built-in integrations: Slack, PagerDuty, email, …")
 @click.option("--scripts", is_flag=True, help="Serve custom scripts; needs the manager's files.")
 @click.option(
     "--manager", is_flag=True, help="Write lookup results to the manager's queue socket; needs it on this host."

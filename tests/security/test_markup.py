@@ -18,7 +18,17 @@ from workers.integrations.helpers.service_options import ServiceOptions
 from workers.integrations.iris import IRIS_MARKUP
 from workers.integrations.jira.wiki import WIKI
 from workers.integrations.registry import SERVICES, make_service
-from workers.message.markup import GOOGLE_CHAT, MARKDOWN, MATTERMOST, NONE, ROCKETCHAT, SLACK, TEAMS
+from workers.message.markup import (
+    GOOGLE_CHAT,
+    HTML,
+    MARKDOWN,
+    MATTERMOST,
+    NONE,
+    PLAIN,
+    ROCKETCHAT,
+    SLACK,
+    TEAMS,
+)
 
 HOSTILE = (
     *(
@@ -45,12 +55,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "virustotal": {"api_key": "0123456789abcdef"},
     "maltiverse": {"api_key": "0123456789abcdef", "hook_url": "https://api.maltiverse.example"},
     "webhook": {"hook_url": "https://hooks.example/x"},
+    "telegram": {"api_key": "1:k", "telegram": {"chat": 1}},
+    "ntfy": {"hook_url": "https://ntfy.example/x"},
+    "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
     **{name: {"hook_url": "https://hooks.example/x"} for name in CHATS},
     "jira": {"hook_url": "https://jira.example", "api_key": "0123456789abcdef", "jira": {"project": "SOC"}},
     "thehive": {"hook_url": "https://hive.example", "api_key": "0123456789abcdef"},
     "iris": {"hook_url": "https://iris.example", "api_key": "0123456789abcdef"},
 }
 OWN_MARKUPS = {**CHATS, "slack": SLACK, "jira": WIKI, "thehive": MARKDOWN, "iris": IRIS_MARKUP}
+OWN_MARKUPS |= {"telegram": HTML, "ntfy": PLAIN, "email": HTML}
 MARKUPS = {name: OWN_MARKUPS.get(name, NONE) for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 SCRIPT_FLOOR_S: Final = 30.0
 """A script that failed may have done its work nevertheless, so the next attempt is delayed (D18)."""
 
-FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0, Reason.NOT_READY: 60.0} | dict.fromkeys(
-    (Reason.SCRIPT_FAILED, Reason.SCRIPT_TIMEOUT, Reason.SCRIPT_UNUSABLE), SCRIPT_FLOOR_S
-)
+FLOOR_S: Final = {
+    Reason.RATE_LIMITED: 30.0,
+    Reason.TIMEOUT: 10.0,
+    Reason.NOT_READY: 60.0,
+    Reason.SMTP_4XX: 60.0,
+} | dict.fromkeys((Reason.SCRIPT_FAILED, Reason.SCRIPT_TIMEOUT, Reason.SCRIPT_UNUSABLE), SCRIPT_FLOOR_S)
 """Minimum delay per reason. Full jitter may choose a second, which does not help a service that is overloaded or still
 processing the request."""
 

@@ -13,6 +13,7 @@ from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.script.transport import ScriptTransport
+from workers.transports.smtp import SmtpTransport
 from workers.transports.threads import InThreads
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def build_service(
     )
     redactor = Redactor.of(integration, policy, environ)
     service = make_service(integration, choices, redactor=redactor, signer=signer)
+    if integration.service == "email":
+        return service, SmtpTransport(policy)
     if integration.kind is Kind.HTTP:
         return service, HttpTransport(policy, connections or Connections())
     if integration.kind is Kind.MANAGER:

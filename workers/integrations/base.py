@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from common.outcome import Reason, Rejected, Retry, Skipped
-from workers.calls import Datagram, Request, Response, ScriptCall, ScriptExit, Sent
+from workers.calls import Datagram, Mail, MailReply, Request, Response, ScriptCall, ScriptExit, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,8 @@ class NotSendable(Exception):  # noqa: N818 — not an error of ours: it carries
         super().__init__(outcome.reason)
 
 
-C = TypeVar("C", Request, ScriptCall, Datagram)
-A_contra = TypeVar("A_contra", Response, ScriptExit, Sent, contravariant=True)
+C = TypeVar("C", Request, ScriptCall, Datagram, Mail)
+A_contra = TypeVar("A_contra", Response, ScriptExit, Sent, MailReply, contravariant=True)
 
 
 class Service(Protocol, Generic[C, A_contra]):

@@ -10,6 +10,7 @@ from common.integration import Kind
 from common.outcome import Reason, Rejected
 from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.discord import Discord
+from workers.integrations.email import Email
 from workers.integrations.googlechat import GoogleChat
 from workers.integrations.helpers.config import config_error
 from workers.integrations.helpers.http_status import StatusClassifier
@@ -19,12 +20,14 @@ from workers.integrations.jira.jira import Jira
 from workers.integrations.maltiverse.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
 from workers.integrations.mattermost import Mattermost
+from workers.integrations.ntfy import Ntfy
 from workers.integrations.pagerduty import PagerDuty
 from workers.integrations.rocketchat import RocketChat
 from workers.integrations.script.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
 from workers.integrations.teams import Teams
+from workers.integrations.telegram import Telegram
 from workers.integrations.thehive import TheHive
 from workers.integrations.virustotal.v2 import V2
 from workers.integrations.virustotal.v3 import V3
@@ -64,11 +67,14 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "mattermost": Mattermost,
     "rocketchat": RocketChat,
     "webhook": Webhook,
+    "telegram": Telegram,
+    "ntfy": Ntfy,
+    "email": Email,
     "jira": Jira,
     "thehive": TheHive,
     "iris": Iris,
 }
-"""The services that use HTTP, by name."""
+"""The built-in services, by name. `email` uses SMTP, all others HTTP (`workers/delivery/factory.py`)."""
 
 
 def make_service(

@@ -46,6 +46,8 @@ def test_packaged_file_sets_exactly_the_known_keys() -> None:
     of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_delay", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
     limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "self_alert_lag")]
+    limits += [(INTEGRATIONS, mail, "rate_limits") for mail in ("telegram", "ntfy", "email")]
+    limits += [(INTEGRATIONS, "email", "concurrency")]
     limits += [(INTEGRATIONS, chat, "rate_limits") for chat in chats]
     of_jira = [(INTEGRATIONS, "jira", name) for name in ("concurrency", "rate_limits")]
     assert paths == [*FIXED, *of_scripts, *limits, *of_jira]
@@ -201,6 +203,9 @@ def limits(settings: Settings) -> list[str]:
         ("virustotal", ["4/min", "500/day"]),
         ("shuffle", ["5/s"]),
         ("maltiverse", ["1/s burst 5"]),
+        ("telegram", ["1/s", "20/min"]),
+        ("ntfy", ["12/min"]),
+        ("email", ["30/min"]),
         ("custom-x", []),
         ("manager", []),
     ],

@@ -37,6 +37,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "hook_url": f"https://me:{PASSWORD}@hooks.example.com/{TOKEN}",
         "webhook": {"headers": {"Authorization": f"Bearer {TOKEN}"}, "signing_secret": SIGNING_SECRET},
     },
+    "telegram": {"api_key": f"123456789:{TOKEN}", "telegram": {"chat": -1001234567890}},
+    "ntfy": {"hook_url": f"https://me:{PASSWORD}@ntfy.example.com/{TOKEN}", "api_key": f"tk_{TOKEN}"},
+    "email": {
+        "hook_url": "smtp://mail.example.com",
+        "email": {"from": "a@example.org", "to": "b@example.org", "user": "me", "password": PASSWORD},
+    },
     "jira": {
         "hook_url": "https://soc.atlassian.net",
         "api_key": TOKEN,
@@ -45,6 +51,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "thehive": {"hook_url": "https://hive.example.com", "api_key": TOKEN},
     "iris": {"hook_url": "https://iris.example.com", "api_key": TOKEN},
 }
+BY_HTTP = [name for name in SERVICES if name != "email"]
+"""test_email.py has the same tests for the replies of SMTP."""
 EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278abb02f", "sha1_after": "3395"})
 SECRETS = (TOKEN, PASSWORD, SIGNING_SECRET)
 
@@ -90,7 +98,7 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
     return (Retry, Reason.INVALID_RESPONSE) if looks_up and meaning == (Delivered, None) else meaning
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", BY_HTTP)
 def test_every_status_has_its_one_meaning(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     call = integration.build_calls(EVERY)[0]
@@ -99,7 +107,7 @@ def test_every_status_has_its_one_meaning(name: str) -> None:
     assert meanings == {status: expected(name, status) for status in range(100, 600)}
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", BY_HTTP)
 def test_only_the_request_itself_contains_secrets(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     (call, *_) = integration.build_calls(EVERY)

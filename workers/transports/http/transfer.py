@@ -1,23 +1,18 @@
-"""One HTTP call of libcurl. Its time limit applies to the whole call, from the first to the last byte.
+"""One HTTP call of libcurl. It uses a quarter of the CPU time of `requests` (`ops/docs/decisions/0004`).
 
-The limit includes name resolution, the proxy and TLS, and it stops a server that sends only one byte a second. libcurl
-uses a quarter of the CPU time of `requests` (`ops/docs/decisions/0004`). Before it reuses an idle connection, it checks
-whether the server has closed it.
+Before libcurl reuses an idle connection, it checks whether the server has closed it.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pycurl
 
 from workers.calls import Response
-from workers.transports.http.addresses import refusal
 from workers.transports.http.errors import broken_by
+from workers.transports.http.handle import Handle
 from workers.transports.http.multi import MAX_IDLE_S
-from workers.transports.http.trust import trust_store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,13 +26,6 @@ FINAL: Final = 200
 
 _MAX_KEPT_BODY_BYTES: Final = 65_536
 """libcurl keeps a reference to the last body; a larger one is released after the call."""
-
-_PROBE_AFTER_S: Final = 30
-_PROBE_INTERVAL_S: Final = 10
-"""Keep-alive probes start after 30 s, before common firewalls silently drop an idle connection."""
-
-_OF_A_PROXY: Final = {pycurl.CAINFO: pycurl.PROXY_CAINFO, pycurl.CAPATH: pycurl.PROXY_CAPATH}
-"""libcurl's option for the trusted authorities → the same option for a proxy with TLS."""
 
 
 class RequestTemplate:
@@ -62,19 +50,16 @@ class RequestTemplate:
         self.accept_encoding, self.route, self.policy = accept_encoding, route, policy
 
 
-class Transfer:
+class Transfer(Handle):
     """Makes calls one after the other. With the same template, a call sets only one option of libcurl: its body."""
 
     def __init__(self) -> None:
-        self._curl = pycurl.Curl()
+        super().__init__()
         self._template: RequestTemplate | None = None
-        self._limit_s = 0.0
         self._max_body_bytes = 0
         self._is_once = False
         self._lines: list[bytes] = []
         self._body = bytearray()
-        self._refused, self._opened = "", False
-        self._socket: socket.socket | None = None
 
     async def call(
         self,
@@ -96,8 +81,7 @@ class Transfer:
         curl = self._curl
         if template is not self._template:
             self._configure(template)
-        if limit_s != self._limit_s:
-            self._limit(limit_s, template.policy.connect_timeout_s)
+        self._begin(limit_s)
         if is_once is not self._is_once:
             curl.setopt(pycurl.FRESH_CONNECT, is_once)
             self._is_once = is_once
@@ -107,7 +91,6 @@ class Transfer:
             curl.setopt(pycurl.POSTFIELDS, body or b"")
         self._lines.clear()
         self._body.clear()
-        self._refused, self._opened = "", False
         self._max_body_bytes = max_body_bytes
         broken = ""
         try:
@@ -123,24 +106,10 @@ class Transfer:
         is_cut = bool(broken) or len(self._body) >= max_body_bytes
         return Response(status=status, headers=headers, body=bytes(self._body), broken=broken, is_cut=is_cut)
 
-    def last_error(self) -> tuple[int, int]:
-        """Return the system's error number and the proxy's status of the last failed call, 0 for none."""
-        return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
-
-    def refused(self) -> str:
-        """Return why the last call was blocked (`addresses`); empty if it could open a connection to any address."""
-        return "" if self._opened else self._refused
-
-    def close(self) -> None:
-        """Free the memory. reset() breaks the callbacks' reference cycle: workers seldom collect garbage."""
-        self._curl.reset()
-        self._curl.close()
-
     def _configure(self, template: RequestTemplate) -> None:
         curl = self._curl
-        curl.reset()
-        self._template, self._limit_s, self._is_once = None, 0.0, False
-        curl.setopt(pycurl.NOSIGNAL, 1)  # libcurl-thread(3): a signal would hit any thread
+        self._template, self._is_once = None, False
+        self._connect_as(template.policy, template.route.proxy, MAX_IDLE_S)
         curl.setopt(pycurl.URL, template.url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
@@ -148,69 +117,15 @@ class Transfer:
         curl.setopt(pycurl.CUSTOMREQUEST, template.method)
         curl.setopt(pycurl.HTTPHEADER, template.headers)
         curl.setopt(pycurl.ACCEPT_ENCODING, template.accept_encoding)
-        curl.setopt(pycurl.PROXY, template.route.proxy)
-        curl.setopt(pycurl.NOPROXY, "")  # the transport has already applied the environment's
-        curl.setopt(pycurl.MAXAGE_CONN, MAX_IDLE_S)
-        curl.setopt(pycurl.TCP_KEEPALIVE, 1)
-        curl.setopt(pycurl.TCP_KEEPIDLE, _PROBE_AFTER_S)
-        curl.setopt(pycurl.TCP_KEEPINTVL, _PROBE_INTERVAL_S)
-        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
-        curl.setopt(pycurl.SOCKOPTFUNCTION, self._close_copy)
         curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._append)
-        _set_trust(curl, template.policy)
         self._template = template  # set last: if an option above is refused, the next call configures everything again
-
-    def _limit(self, limit_s: float, connect_timeout_s: float) -> None:
-        self._limit_s = limit_s
-        self._curl.setopt(pycurl.TIMEOUT_MS, _ms(limit_s))
-        self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, _ms(min(limit_s, connect_timeout_s)))
-
-    def _open(self, _purpose: int, to: Any) -> socket.socket | int:
-        """Return a socket for one of the target's addresses, or SOCKET_BAD if the address is blocked."""
-        assert self._template is not None  # noqa: S101 — libcurl connects only within a call
-        why = refusal(to.addr[0], self._template.policy, of_proxy=bool(self._template.route.proxy))
-        if why:
-            self._refused = why
-            return int(pycurl.SOCKET_BAD)
-        self._opened = True
-        self._socket = socket.socket(to.family, to.socktype, to.protocol)
-        return self._socket
-
-    def _close_copy(self, descriptor: int, _purpose: int) -> int:
-        """Close our socket: pycurl has duplicated it for libcurl. Scripts must not inherit the duplicate."""
-        if self._socket:
-            self._socket.close()
-        os.set_inheritable(descriptor, False)
-        return int(pycurl.SOCKOPT_OK)
 
     def _append(self, chunk: bytes) -> int:
         """Keep the chunk up to the body limit. Returning less than its length makes libcurl end the call."""
         kept = chunk[: self._max_body_bytes - len(self._body)]
         self._body += kept
         return len(kept)
-
-
-def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
-    curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
-    curl.setopt(pycurl.SSL_VERIFYPEER, policy.verify_tls)
-    curl.setopt(pycurl.SSL_VERIFYHOST, 2 if policy.verify_tls else 0)
-    curl.setopt(pycurl.PROXY_SSL_VERIFYPEER, policy.verify_tls)
-    curl.setopt(pycurl.PROXY_SSL_VERIFYHOST, 2 if policy.verify_tls else 0)
-    for option in (*_OF_A_PROXY, *_OF_A_PROXY.values()):
-        curl.unsetopt(option)
-    authorities = trust_store_of(policy)
-    option = pycurl.CAPATH if authorities.is_folder else pycurl.CAINFO
-    curl.setopt(option, authorities.path)
-    curl.setopt(_OF_A_PROXY[option], authorities.path)
-    if policy.client_cert:
-        curl.setopt(pycurl.SSLCERT, str(policy.client_cert))
-        curl.setopt(pycurl.SSLKEY, str(policy.client_key or policy.client_cert))
-        curl.setopt(pycurl.KEYPASSWD, "")  # otherwise OpenSSL asks for it on the terminal
-
-
-def _ms(seconds: float) -> int:
-    return max(1, round(1000 * seconds))  # 0 is no limit
 
 
 def _headers(lines: Iterable[bytes]) -> dict[str, str]:

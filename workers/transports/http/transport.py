@@ -21,9 +21,8 @@ from common.errors import TransportError
 from common.outcome import Reason
 from workers.transports.http.addresses import refusal_behind_proxy
 from workers.transports.http.connections import Route
-from workers.transports.http.errors import classify
+from workers.transports.http.failures import INVALID_URL, failure, where
 from workers.transports.http.transfer import RequestTemplate, Transfer
-from workers.transports.http.trust import trust_store_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
     from workers.calls import Request, Response
     from workers.transports.http.connections import Connections
-
-_UNKNOWN_AUTHORITY: Final = ("issuer certificate", "self-signed", "self signed")
-"""Parts of OpenSSL's texts for a chain without a trusted authority (X509_verify_cert_error_string(3))."""
 
 _CACHE_SIZE: Final = 256
 """Prepared requests that are cached. One is enough for a fixed URL; look-ups of the same value repeat."""
@@ -69,9 +65,9 @@ class HttpTransport:
             multi = self._connections.of(template.route)
             return await transfer.call(multi, template, call.body, limit_s, call.max_body_bytes, is_once=call.is_once)
         except pycurl.error as error:
-            raise self._failure(error, transfer, _where(call.url), limit_s) from None
+            raise failure(error, transfer, self._policy, where(call.url), limit_s) from None
         except Exception as error:  # noqa: BLE001 — the text of the error could quote a secret
-            raise TransportError(Reason.INTERNAL, f"{type(error).__name__} while calling {_where(call.url)}") from None
+            raise TransportError(Reason.INTERNAL, f"{type(error).__name__} while calling {where(call.url)}") from None
         finally:
             self._release(transfer)
 
@@ -92,7 +88,7 @@ class HttpTransport:
         else:
             proxy = select_proxy(full_url, get_environ_proxies(full_url, no_proxy=None)) or ""
         if proxy and (why := refusal_behind_proxy(parts.hostname or "", self._policy)):
-            raise TransportError(Reason.NOT_CONFIGURED, f"no connection to {_where(url)}: {why}")
+            raise TransportError(Reason.NOT_CONFIGURED, f"no connection to {where(url)}: {why}")
         host = parts.netloc.rpartition("@")[2]  # user and password are in a header already
         return RequestTemplate(
             method,
@@ -103,47 +99,6 @@ class HttpTransport:
                 f"{parts.scheme}://{host}", proxy, self._policy.allow_private if self._policy.deny_private else None
             ),
             policy=self._policy,
-        )
-
-    def _failure(self, error: pycurl.error, transfer: Transfer, where: str, limit_s: float) -> TransportError:
-        code, text = error.args
-        if code == pycurl.E_COULDNT_CONNECT and (why := transfer.refused()):
-            return TransportError(Reason.NOT_CONFIGURED, f"no connection to {where}: {why}")
-        errno, proxy_status = transfer.last_error()
-        reason, words = classify(code, text, errno=errno, proxy_status=proxy_status)
-        if reason is Reason.NOT_CONFIGURED:
-            return self._file_error(code)
-        detail = {
-            Reason.TIMEOUT: f"{where} did not respond in time; the limit is {limit_s:g} s",
-            Reason.TLS: f"{where} is not trusted, or does not speak TLS",
-            Reason.CONNECTION_FAILED: f"no connection to {where}",
-            Reason.INVALID_RESPONSE: f"the response of {where} cannot be read",
-            Reason.INVALID_URL: _INVALID_URL,
-        }.get(reason, f"libcurl error {code} while calling {where}")
-        if reason is Reason.TLS and any(part in words for part in _UNKNOWN_AUTHORITY):
-            authorities = trust_store_of(self._policy)
-            words += f" in {authorities.path} ({authorities.name}); name the file of its authority in ca_bundle"
-        return TransportError(reason, f"{detail}: {words}" if words else detail)
-
-    def _file_error(self, code: int) -> TransportError:
-        """Return an error that names the file in the settings that cannot be used, and why."""
-        of_client = {"client_cert": self._policy.client_cert, "client_key": self._policy.client_key}
-        authorities = trust_store_of(self._policy)
-        of_server = [(authorities.name, part) for part in authorities.parts]
-        files = list(of_client.items()) if code == pycurl.E_SSL_CERTPROBLEM else of_server
-        for setting, file in files:
-            try:
-                if file is None or b"-----BEGIN " in file.read_bytes():
-                    continue
-                words = "not a PEM file"
-            except IsADirectoryError:
-                words = "a folder without hashed names; run `openssl rehash` on it"
-            except OSError as error:
-                words = error.strerror or "it cannot be read"
-            return TransportError(Reason.NOT_CONFIGURED, f"{setting} {file} cannot be used: {words}")
-        names = " and ".join(f"{setting} {file}" for setting, file in files if file)
-        return TransportError(
-            Reason.NOT_CONFIGURED, f"{names} cannot be used: the certificate or its key is missing or invalid"
         )
 
 
@@ -171,23 +126,7 @@ def _has_valid_labels(host: str) -> bool:
     return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))  # noqa: PLR2004 — the RFC's own
 
 
-def _where(url: str) -> str:
-    """Return host and port, or `the target` if a password with special characters may be parsed as part of the host."""
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return "the target"
-    if not host or "@" in f"{parts.path}{parts.query}{parts.fragment}":
-        return "the target"
-    shown = f"[{host}]" if ":" in host else host
-    return shown if port is None else f"{shown}:{port}"
-
-
-_INVALID_URL: Final = "hook_url is not a valid http:// or https:// URL"
-
-
 def _url_or_header_error(error: Exception) -> str:
     if isinstance(error, InvalidHeader | UnicodeEncodeError):
         return "a header cannot be sent: does api_key contain a line break or another invalid character?"
-    return _INVALID_URL
+    return INVALID_URL

@@ -7,6 +7,8 @@ of a fallback in front.
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from common.outcome import ManagerEvent
-    from workers.calls import Request
+    from workers.calls import Mail, Request
     from workers.integrations.base import Service
 
 MD5 = "44d88612fea8a8f36de82e1278abb02f"
@@ -46,6 +48,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "mattermost": {"hook_url": "https://hooks.example.com/x"},
     "rocketchat": {"hook_url": "https://hooks.example.com/x"},
     "webhook": {"hook_url": "https://hooks.example.com/x"},
+    "telegram": {"api_key": "1:k", "telegram": {"chat": "@soc_alerts"}},
+    "ntfy": {"hook_url": "https://ntfy.example.com/x"},
+    "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
     "jira": {"hook_url": "https://soc.atlassian.net", "api_key": "k" * 32, "jira": {"project": "SOC"}},
     "thehive": {"hook_url": "https://hive.example.com", "api_key": "k" * 32},
     "iris": {"hook_url": "https://iris.example.com", "api_key": "k" * 32},
@@ -96,6 +101,22 @@ def fits_pagerduty(call: Request) -> None:
 
 def fits_url(call: Request) -> None:
     assert len(f"{call.url}?{urlencode(call.params)}") <= LONGEST_URL
+
+
+def fits_telegram(call: Request) -> None:
+    shown = unescape(re.sub("<[^<>]*>", "", json.loads(call.body or b"")["text"]))
+    assert 0 < len(shown.encode("utf-16-le")) // 2 <= 4_096
+
+
+def fits_ntfy(call: Request) -> None:
+    body = json.loads(call.body or b"")
+    assert 0 < len(body["message"].encode()) <= 4_096
+    assert 0 < len(body["title"].encode()) <= 250
+
+
+def fits_email(call: Mail) -> None:
+    assert len(call.message) < 400_000  # servers take 10 MB and more
+    assert max(map(len, call.message.split(b"\r\n"))) <= 998
 
 
 def fits_teams(call: Request) -> None:
@@ -177,7 +198,7 @@ def calls_for(served: Service[Any, Any], given_: Alert) -> Sequence[Request]:
         return ()
 
 
-FITS = {
+FITS: dict[str, Callable[[Any], None]] = {
     "slack": fits_slack,
     "shuffle": fits_anything,  # it documents no limit
     "pagerduty": fits_pagerduty,
@@ -189,6 +210,9 @@ FITS = {
     "mattermost": fits_mattermost,
     "rocketchat": fits_rocketchat,
     "webhook": fits_anything,  # any receiver has its own
+    "telegram": fits_telegram,
+    "ntfy": fits_ntfy,
+    "email": fits_email,
     "jira": fits_jira,
     "thehive": fits_thehive,
     "iris": fits_iris,
