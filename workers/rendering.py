@@ -10,7 +10,7 @@ import msgspec
 from common.errors import TransportError
 from common.outcome import Reason
 from common.secret import MASK
-from workers.calls import ScriptCall
+from workers.calls import ScriptCall, SyslogFrames
 from workers.transports.http.transport import prepare
 from workers.transports.script.transport import arguments
 
@@ -23,7 +23,10 @@ OPTIONS_FILE: Final = Path("<options file>")
 
 
 class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One call. HTTP: method, url, headers and body. Script: argv, and the content of files by their name in argv."""
+    """One call. HTTP: method, url, headers and body. Script: argv, and the content of files by their name in argv.
+
+    Syslog: TCP or TLS as method, the collector's address as url, and body.
+    """
 
     method: str = ""
     url: str = ""
@@ -33,11 +36,14 @@ class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     files: dict[str, str] = {}
 
 
-def render_call(call: Request | ScriptCall, redactor: Redactor, *, debug: bool = False) -> RenderedCall:
+def render_call(call: Request | ScriptCall | SyslogFrames, redactor: Redactor, *, debug: bool = False) -> RenderedCall:
     """Return a call with the secrets of its integration masked. `debug` is the argument that scripts get.
 
     Raises TransportError for a request with an invalid URL or header.
     """
+    if isinstance(call, SyslogFrames):
+        body = redactor.text(call.body.decode("utf-8", "replace"))
+        return RenderedCall(method="TLS" if call.is_tls else "TCP", url=call.address, body=body)
     return _script(call, redactor, debug=debug) if isinstance(call, ScriptCall) else _request(call, redactor)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from common.ledger import SettleOutcome
 from common.telemetry.spans import fail
-from workers.calls import Request, Response, ScriptCall, ScriptExit
+from workers.calls import Request, Response, ScriptCall, ScriptExit, SyslogFrames
 from workers.delivery.attempt_log import alert_id
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _described(call: Any) -> tuple[str, dict[str, str | int]]:
         return ("HTTP" if method == "_OTHER" else method), {"http.request.method": method, **_server(call.url)}
     if isinstance(call, ScriptCall):
         return "script", {"process.executable.name": call.name}
-    return "datagram", {}
+    return ("syslog" if isinstance(call, SyslogFrames) else "datagram"), {}
 
 
 def _server(url: str) -> dict[str, str | int]:

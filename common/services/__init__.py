@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
-from common.services import discord, googlechat, iris, jira, mattermost, rocketchat, thehive, webhook
+from common.services import discord, googlechat, iris, jira, mattermost, rocketchat, splunk_hec, syslog, thehive, webhook
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
@@ -36,6 +36,8 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         "jira": jira.DECLARATION,
         "thehive": thehive.DECLARATION,
         "iris": iris.DECLARATION,
+        "splunk-hec": splunk_hec.DECLARATION,
+        "syslog": syslog.DECLARATION,
     }
 )
 """What each service declares. `workers/integrations/registry.py` has the code, by the same names."""

@@ -24,6 +24,8 @@ from workers.integrations.rocketchat import RocketChat
 from workers.integrations.script.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
+from workers.integrations.splunk_hec import SplunkHec
+from workers.integrations.syslog.syslog import Syslog
 from workers.integrations.teams import Teams
 from workers.integrations.thehive import TheHive
 from workers.integrations.virustotal.v2 import V2
@@ -67,8 +69,10 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "jira": Jira,
     "thehive": TheHive,
     "iris": Iris,
+    "splunk-hec": SplunkHec,
+    "syslog": Syslog,
 }
-"""The services that use HTTP, by name."""
+"""The services that are no scripts, by name."""
 
 
 def make_service(

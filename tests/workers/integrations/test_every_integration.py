@@ -12,7 +12,7 @@ from common.outcome import Delivered, Reason, Rejected, Retry
 from common.services import MERGES_OPTIONS
 from tests.workers.integrations.examples import alert, response, service
 from workers.alert.alert import Alert
-from workers.integrations.base import NotSendable
+from workers.integrations.base import Batching, NotSendable
 from workers.integrations.registry import SERVICES
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "thehive": {"hook_url": "https://hive.example.com", "api_key": TOKEN},
     "iris": {"hook_url": "https://iris.example.com", "api_key": TOKEN},
+    "splunk-hec": {"hook_url": f"https://me:{PASSWORD}@splunk.example.com:8088", "api_key": TOKEN},
+    "syslog": {"syslog": {"address": "siem.example.com:6514"}},
 }
+HTTP_SERVICES = [name for name in SERVICES if name != "syslog"]
 EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278abb02f", "sha1_after": "3395"})
 SECRETS = (TOKEN, PASSWORD, SIGNING_SECRET)
 
@@ -90,7 +93,7 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
     return (Retry, Reason.INVALID_RESPONSE) if looks_up and meaning == (Delivered, None) else meaning
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", HTTP_SERVICES)
 def test_every_status_has_its_one_meaning(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     call = integration.build_calls(EVERY)[0]
@@ -99,7 +102,7 @@ def test_every_status_has_its_one_meaning(name: str) -> None:
     assert meanings == {status: expected(name, status) for status in range(100, 600)}
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", HTTP_SERVICES)
 def test_only_the_request_itself_contains_secrets(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     (call, *_) = integration.build_calls(EVERY)
@@ -127,6 +130,17 @@ def test_an_invalid_block_is_rejected_with_file_and_line(name: str) -> None:
     assert isinstance(refused.value.outcome, Rejected)
     assert refused.value.outcome.reason is Reason.NOT_CONFIGURED
     assert refused.value.outcome.detail.startswith("ossec.conf:7: <")
+
+
+@pytest.mark.parametrize(("name", "batch"), [("splunk-hec", 100), ("syslog", 100), ("webhook", 2)])
+def test_a_batch_of_one_is_the_call_as_it_was_built(name: str, batch: int) -> None:
+    settings = SETTINGS[name]
+    options = {"batch": batch, **settings.get(name, {})}
+    served = service(name, **settings | {name: options})
+    assert isinstance(served, Batching)
+    assert served.batch == batch
+    calls = served.build_calls(EVERY)
+    assert served.join(calls) is calls[0]
 
 
 @pytest.mark.parametrize("name", sorted(MERGES_OPTIONS))
