@@ -55,6 +55,8 @@ PATH: Final = "/services/collector/event"
 MAX_BATCH_BYTES: Final = 1_000_000
 """Splunk Cloud's limit of a request; Splunk Enterprise takes 800 MB."""
 
+BAD_REQUEST: Final = 400
+
 SETTINGS_CODES: Final = frozenset({7, 10, 11, 14, 15, 16})
 """Codes with status 400 that are about the token's settings or Courier's, not about an event."""
 
@@ -108,7 +110,8 @@ class SplunkHec:
 
     def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — interface of Service
         """Return the meaning of the status, and of the code where the status is 400."""
-        if response.status == 400 and get(json_object(response), "code") in SETTINGS_CODES:  # noqa: PLR2004 — Bad Request
+        code = get(json_object(response), "code") if response.status == BAD_REQUEST else None
+        if isinstance(code, int) and code in SETTINGS_CODES:
             return Retry(Reason.NOT_CONFIGURED, self._statuses.detail(response))
         return self._statuses.classify(response)
 

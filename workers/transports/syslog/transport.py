@@ -40,16 +40,17 @@ class _Line:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._connection: Connection | None = None
+        self._is_overdue = False
 
     def send(self, call: SyslogFrames) -> Sent:
         """Send messages; connect before if necessary. Raises TransportError."""
         limit_s = self._policy.request_timeout_s
-        until = time.monotonic() + limit_s
+        until, self._is_overdue = time.monotonic() + limit_s, False
         try:
             self._send(call, until)
         except OSError as error:
             self.close()
-            if isinstance(error, TimeoutError) or time.monotonic() >= until:
+            if isinstance(error, TimeoutError) or self._is_overdue:
                 detail = f"{call.address} did not accept the messages in time; the limit is {limit_s:g} s"
                 raise TransportError(Reason.TIMEOUT, detail) from None
             words = error.strerror or str(error) or type(error).__name__
@@ -69,6 +70,7 @@ class _Line:
 
     def abort(self) -> None:
         """End a call in progress; may be called from another thread."""
+        self._is_overdue = True
         if connection := self._connection:
             connection.abort()
 
