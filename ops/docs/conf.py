@@ -33,7 +33,7 @@ suppress_warnings = [
 CHAPTERS: Final = {
     "Run": (
         *("running", "settings", "cookbook", "conditions", "windows", "silences"),
-        *("messages", "services", "cases", "webhook"),
+        *("messages", "services", "cases", "webhook", "splunk-hec", "syslog"),
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (

@@ -7,8 +7,10 @@ retries, history, metrics and log lines are those of single deliveries, and a ba
                      most CALLS_AT_ONCE such calls are in progress, so that under load the next ones gather meanwhile;
                      without load an alert does not wait
     further attempts are sent alone: an alert that makes a whole batch fail costs the others one attempt
-    a rejected batch is sent again in smaller ones within the same attempt, without the alert that the target names or
-                     else in halves, until only what is rejected alone is rejected
+    a batch that is rejected, or fails with a response, is sent again in smaller ones within the same attempt, without
+                     the alert that the target names or else in halves, until each alert has its own response. So one
+                     alert that a target can't take neither dies with others nor opens the breaker by their number
+    a batch without a response fails as a whole
 
 All methods must be called on the event loop, so there are no locks.
 """
@@ -18,14 +20,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import Context, copy_context
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import TransportError
-from common.outcome import Reason, Rejected
+from common.outcome import Reason, Rejected, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from common.outcome import Outcome
     from workers.alert.alert import Alert
     from workers.calls import Transport
     from workers.integrations.base import Batching
@@ -35,8 +39,15 @@ if TYPE_CHECKING:
 CALLS_AT_ONCE: Final = 4
 """Joined calls in progress. One would leave the target idle between them; many would keep batches small."""
 
-OF_ONE_ALERT: Final = frozenset({Reason.HTTP_4XX, Reason.TOO_LARGE, Reason.INVALID_ALERT})
+REJECTIONS_OF_ONE: Final = frozenset({Reason.HTTP_4XX, Reason.TOO_LARGE, Reason.INVALID_ALERT})
 """Rejections that one alert of a batch can cause; the others are about the address."""
+
+FAILURES_OF_ONE: Final = frozenset({Reason.HTTP_5XX, Reason.INVALID_RESPONSE})
+"""Failures that one alert can cause, by an error in the target, but that the target mostly has by itself."""
+
+MAX_FAILED_ALONE: Final = 2
+"""When so many alerts in a row have failed alone, the target fails. A batch then costs it some requests more: for 100
+alerts 9."""
 
 
 class Member(NamedTuple):
@@ -107,35 +118,45 @@ class Batches:
                     member.result.set_result(error)
 
     async def _send(self, batch: Batch) -> None:
-        """Send a batch, and what is rejected of it in smaller ones, one after the other."""
-        parts = [batch]
+        """Send a batch, and what fails because of one alert in smaller ones, one after the other."""
+        parts, failed_alone = [batch], 0
         while parts:
             part = parts.pop()
             call = self._service.join([member.call for member in part])
+            response: Any
             try:
                 response = await self._transport.send(call)
             except TransportError as error:
                 response = error
-            if smaller := self._smaller(part, call, response):
-                parts += reversed(smaller)
+            outcome = self._outcome(part, call, response)
+            if len(part) > 1 and _may_be_of_one(outcome, response):
+                parts += reversed(self._smaller(part, outcome, response))
                 continue
-            if isinstance(response, TransportError):  # each further part would wait as long for a response
+            failed_alone = failed_alone + 1 if isinstance(outcome, Retry) else 0
+            if isinstance(response, TransportError) or failed_alone == MAX_FAILED_ALONE:
+                # The target itself fails: each of the others would wait for the same.
                 part, parts = [*part, *(member for one in reversed(parts) for member in one)], []
             for member in part:
                 if not member.result.done():  # its attempt may have been cancelled
                     member.result.set_result(response)
 
-    def _smaller(self, part: Batch, call: Any, response: Any) -> Sequence[Batch]:
-        """Return what to send instead of a batch that was rejected as a whole, nothing if the response is final."""
-        if len(part) == 1:
-            return ()
+    def _outcome(self, part: Batch, call: Any, response: Any) -> Outcome:
         if isinstance(response, TransportError):
-            outcome, culprit = self._service.interpret_failure(part[0].alert, call, response), None
-        else:
-            outcome, culprit = self._service.interpret(part[0].alert, call, response), self._service.culprit(response)
-        if not isinstance(outcome, Rejected) or outcome.reason not in OF_ONE_ALERT:
-            return ()
+            return self._service.interpret_failure(part[0].alert, call, response)
+        return self._service.interpret(part[0].alert, call, response)
+
+    def _smaller(self, part: Batch, outcome: Outcome, response: Any) -> Sequence[Batch]:
+        """Return what to send instead of a batch that failed because of one alert, perhaps."""
+        is_told = isinstance(outcome, Rejected) and not isinstance(response, TransportError)
+        culprit = self._service.culprit(response) if is_told else None
         if culprit is not None and 0 <= culprit < len(part):
-            rest = [*part[:culprit], *part[culprit + 1 :]]
-            return part[culprit : culprit + 1], rest
+            return part[culprit : culprit + 1], [*part[:culprit], *part[culprit + 1 :]]
         return part[: len(part) // 2], part[len(part) // 2 :]
+
+
+def _may_be_of_one(outcome: Outcome, response: Any) -> bool:
+    """Return whether one alert may be the reason. A busy target, or none, says nothing of alerts."""
+    if isinstance(outcome, Rejected):
+        return outcome.reason in REJECTIONS_OF_ONE
+    is_busy = getattr(response, "status", None) == HTTPStatus.SERVICE_UNAVAILABLE
+    return isinstance(outcome, Retry) and outcome.reason in FAILURES_OF_ONE and outcome.after_s is None and not is_busy

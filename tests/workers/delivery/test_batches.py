@@ -71,6 +71,8 @@ class Service:
         del alert, call
         if response.status == REJECTED:
             return Rejected(Reason.HTTP_4XX)
+        if response.status == 302:
+            return Rejected(Reason.REDIRECT)
         return Delivered() if response.status == 200 else Retry(Reason.HTTP_5XX)
 
     def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:
@@ -158,6 +160,25 @@ def test_a_further_attempt_is_sent_alone_and_waits_for_no_other_call() -> None:
     run(test)
 
 
+@given(poisoned=st.integers(0, 99))
+def test_an_alert_that_makes_its_target_fail_is_the_only_one_that_fails(poisoned: int) -> None:
+    async def test() -> None:
+        target = Target({f"d{poisoned}": 500})
+        statuses = await send_all(Batches(Service(batch=100), target), names(100))
+        assert [n for n, status in enumerate(statuses) if status != 200] == [poisoned]
+
+    run(test)
+
+
+def test_a_target_that_fails_gets_few_requests_more() -> None:
+    async def test() -> None:
+        target = Target(dict.fromkeys(names(100), 500))
+        assert await send_all(Batches(Service(batch=100), target), names(100)) == [500] * 100
+        assert len(target.calls) <= 9
+
+    run(test)
+
+
 @pytest.mark.parametrize("tells", [False, True])
 @given(poisoned=st.sets(st.integers(0, 19)))
 def test_exactly_the_poisoned_alerts_are_rejected(poisoned: set[int], *, tells: bool) -> None:
@@ -234,14 +255,14 @@ def test_an_attempt_that_was_cancelled_does_not_disturb_the_others() -> None:
 
 def test_the_pipeline_settles_each_delivery_of_a_batch_by_itself() -> None:
     async def test() -> None:
-        target, service = Target({"d2": REJECTED, "d4": 503}), Service()
+        target, service = Target({"d2": REJECTED, "d4": 0}), Service()
         assert isinstance(service, Batching)
         pipeline = Pipeline(service, target, policy(), Random(1), signer=SIGNER)
         first = [Delivery(name, Header(committed_ms=1), ALERT, begun_ms=2) for name in names(4)]
         settled = await asyncio.gather(*map(pipeline.attempt, first))
         outcomes = [one.outcome for one in settled]
         assert outcomes == [SettleOutcome.DELIVERED] * 2 + [SettleOutcome.DEAD] + [SettleOutcome.DELIVERED]
-        # A batch that fails as a whole costs each delivery one attempt; the next one is its own.
+        # A batch without a response costs each delivery one attempt; the next one is its own.
         both = [Delivery(name, Header(committed_ms=1), ALERT, begun_ms=2) for name in ("d4", "d5")]
         failed = await asyncio.gather(*map(pipeline.attempt, both))
         assert [one.outcome for one in failed] == [SettleOutcome.RETRY] * 2
