@@ -37,6 +37,7 @@ from workers.integrations.base import failure_outcome
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import fields_of, get, json_body, moment_of, require_level
 from workers.integrations.helpers.json_response import json_object
+from workers.message.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,7 @@ MAX_TEXT_CHARS: Final = 500
 class SplunkHec:
     """One token of an HTTP Event Collector. Needs hook_url, and the token as api_key."""
 
+    markup = NO_MARKUP
     max_batch_bytes = MAX_BATCH_BYTES
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:  # noqa: ARG002 — the interface of all

@@ -21,6 +21,7 @@ from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers.alert_fields import fields_of, get, json_body, moment_of, require_level
 from workers.integrations.helpers.config import config_error
 from workers.integrations.syslog.cef import cef
+from workers.message.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +61,7 @@ NIL: Final = "-"
 class Syslog:
     """One collector. Needs the option `address`."""
 
+    markup = NO_MARKUP
     max_batch_bytes = MAX_BATCH_BYTES
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:  # noqa: ARG002 — the interface of all

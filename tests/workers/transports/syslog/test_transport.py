@@ -34,9 +34,10 @@ class Collector:
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._context = context
+        self._context, self._is_closed = context, False
         self.connections: list[socket.socket] = []
         self.received: list[bytes] = []
+        self._readers: list[threading.Thread] = []
         self.is_reading = threading.Event()
         self.is_reading.set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -55,17 +56,23 @@ class Collector:
                 plain, _ = self._listener.accept()
             except OSError:
                 return
+            if self._is_closed:
+                plain.close()
+                return
             self.received.append(b"")
             self.connections.append(plain)
             place = len(self.received) - 1
-            threading.Thread(target=self._read, args=(plain, place), daemon=True).start()
+            reader = threading.Thread(target=self._read, args=(plain, place), daemon=True)
+            reader.start()
+            self._readers.append(reader)
 
     def _read(self, plain: socket.socket, place: int) -> None:
         with suppress(OSError):
             read = self._context.wrap_socket(plain, server_side=True) if self._context else plain
             self.connections[place] = read
-            while self.is_reading.wait(30) and (data := read.recv(65_536)):
+            while self.is_reading.wait(30) and not self._is_closed and (data := read.recv(65_536)):
                 self.received[place] += data
+        self.connections[place].close()
 
     def drop(self) -> None:
         """End the connections, as a restart does."""
@@ -74,9 +81,12 @@ class Collector:
                 socket.socket.shutdown(one, socket.SHUT_RDWR)
 
     def close(self) -> None:
+        self._is_closed = True
+        self.is_reading.set()
         self._listener.close()
-        for one in self.connections:
-            one.close()
+        self.drop()
+        for one in self._readers:
+            one.join()
 
 
 @contextmanager
