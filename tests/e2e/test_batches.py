@@ -102,7 +102,10 @@ def test_a_collector_that_restarts_gets_every_alert(tmp_path: Path) -> None:
                 eventually(lambda: set(messages(target)) == manager.ids)
                 target.drop()
             assert len(target.connections) == 5
-            assert len(messages(target)) == 100
+            tested = command(manager, "test", "siem")
+            assert "response: accepted, there is no response after " in tested
+            assert f"TCP {target.address}" in tested
+            assert len(messages(target)) == 101
 
 
 def test_render_shows_a_syslog_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ SIOCOUTQ: Final = termios.TIOCOUTQ
 """Asks for the bytes that the peer's kernel has not acknowledged yet (tcp(7)). Linux gives both names one number."""
 
 FIRST_CHECK_S: Final = 0.001
-LONGEST_CHECK_S: Final = 0.05
+LONGEST_CHECK_S: Final = 0.01
 """Pauses between two questions. A kernel may delay an acknowledgement by 40 ms."""
 
 KEEPALIVE_S: Final = 15
