@@ -1,8 +1,7 @@
 """Splunk's HTTP Event Collector (HEC): alerts as events, several in one request.
 
 Sources: help.splunk.com, "Format events for HTTP Event Collector" (the event, several one after the other in a body),
-"Troubleshoot HTTP Event Collector" (the codes below, in the JSON of the response), and the limit of a request for
-Splunk Cloud in "HTTP Event Collector limits".
+"Troubleshoot HTTP Event Collector" (the codes below, in the JSON of the response).
 
     0          accepted
     1 to 4     401, 403: the token
@@ -54,7 +53,7 @@ PATH: Final = "/services/collector/event"
 """Appended to a hook_url without a path."""
 
 MAX_BATCH_BYTES: Final = 1_000_000
-"""Splunk Cloud's limit of a request; Splunk Enterprise takes 800 MB."""
+"""Courier's own limit; an installation may have a lower one (limits.conf, `max_content_length`), and says 413 then."""
 
 BAD_REQUEST: Final = 400
 
