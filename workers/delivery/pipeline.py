@@ -8,8 +8,7 @@ Its steps, with those before and after it:
     annotate   an alert for a fallback integration gets the reason why it comes this way
     build      the service module builds the calls, or raises NotSendable if there is nothing to send
     look up    the look-up cache may have the response of a look-up service; then no call is sent
-    send       the transport makes the call, unless an earlier attempt has completed it; if the service takes batches,
-               together with those of other deliveries (`batches.py`)
+    send       the transport makes the call, perhaps with others' (`batches.py`), unless an earlier attempt completed it
     interpret  the service module turns the response, or the TransportError, into an outcome
     combine    the most severe outcome of all calls decides: delivered, skipped, postponed, retry or dead
     redact     the response recorder masks the secrets in the response and truncates it for the record
@@ -110,10 +109,9 @@ class Pipeline:
 
     def for_test(self, wrap: Callable[[Transport], Transport]) -> Pipeline:
         """Return a copy for `courier test`: without the look-up cache, and each call goes through `wrap`."""
-        transport = wrap(self._transport)
         return Pipeline(
             self._service,
-            transport,
+            wrap(self._transport),
             self._policy,
             self._random,
             signer=self._signer,
