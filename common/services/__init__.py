@@ -10,7 +10,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
-from common.services import discord, googlechat, iris, jira, mattermost, rocketchat, splunk_hec, syslog, thehive, webhook
+from common.services import (
+    discord,
+    googlechat,
+    iris,
+    jira,
+    mattermost,
+    rocketchat,
+    splunk_hec,
+    syslog,
+    thehive,
+    webhook,
+)
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted

@@ -109,13 +109,9 @@ class Pipeline:
 
     def for_test(self, wrap: Callable[[Transport], Transport]) -> Pipeline:
         """Return a copy for `courier test`: without the look-up cache, and each call goes through `wrap`."""
+        service, transport = self._service, wrap(self._transport)
         return Pipeline(
-            self._service,
-            wrap(self._transport),
-            self._policy,
-            self._random,
-            signer=self._signer,
-            last_response=self._last_response,
+            service, transport, self._policy, self._random, signer=self._signer, last_response=self._last_response
         )
 
     async def attempt(self, delivery: Delivery) -> Settlement:
