@@ -124,8 +124,17 @@ class Datagram(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
 
 
+class SyslogFrames(msgspec.Struct, frozen=True, kw_only=True):
+    """One or more syslog messages as they are written to a connection, each with its length in front (RFC 6587)."""
+
+    address: str
+    is_tls: bool
+    body: bytes
+    key: str = ""
+
+
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager's socket accepted the datagram. The manager sends no response."""
+    """What was sent was accepted: by the manager's socket, or by the collector's kernel. Neither sends a response."""
 
 
 class Transport(Protocol):

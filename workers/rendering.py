@@ -12,7 +12,7 @@ import msgspec
 from common.errors import TransportError
 from common.outcome import Reason
 from common.secret import MASK
-from workers.calls import Mail, ScriptCall
+from workers.calls import Mail, ScriptCall, SyslogFrames
 from workers.transports.http.transport import prepare
 from workers.transports.script.transport import arguments
 
@@ -25,7 +25,10 @@ OPTIONS_FILE: Final = Path("<options file>")
 
 
 class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One call. A request or a mail: method, url, headers, body. Script: argv, and files by their name in argv."""
+    """One call. A request or a mail: method, url, headers, body. Script: argv, and files by their name in argv.
+
+    Syslog: TCP or TLS as method, the collector's address as url, and body.
+    """
 
     method: str = ""
     url: str = ""
@@ -35,11 +38,16 @@ class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     files: dict[str, str] = {}
 
 
-def render_call(call: Request | Mail | ScriptCall, redactor: Redactor, *, debug: bool = False) -> RenderedCall:
+def render_call(
+    call: Request | Mail | ScriptCall | SyslogFrames, redactor: Redactor, *, debug: bool = False
+) -> RenderedCall:
     """Return a call with the secrets of its integration masked. `debug` is the argument that scripts get.
 
     Raises TransportError for a request with an invalid URL or header.
     """
+    if isinstance(call, SyslogFrames):
+        body = redactor.text(call.body.decode("utf-8", "replace"))
+        return RenderedCall(method="TLS" if call.is_tls else "TCP", url=call.address, body=body)
     if isinstance(call, ScriptCall):
         return _script(call, redactor, debug=debug)
     return _mail(call, redactor) if isinstance(call, Mail) else _request(call, redactor)

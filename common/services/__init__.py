@@ -19,6 +19,8 @@ from common.services import (
     mattermost,
     ntfy,
     rocketchat,
+    splunk_hec,
+    syslog,
     telegram,
     thehive,
     webhook,
@@ -51,6 +53,8 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         "jira": jira.DECLARATION,
         "thehive": thehive.DECLARATION,
         "iris": iris.DECLARATION,
+        "splunk-hec": splunk_hec.DECLARATION,
+        "syslog": syslog.DECLARATION,
     }
 )
 """What each service declares. `workers/integrations/registry.py` has the code, by the same names."""

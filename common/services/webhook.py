@@ -16,7 +16,7 @@ from common.services.declaration import Declaration
 from common.settings.definition import non_empty, secret_or_reference
 from common.settings.secret_values import http_headers, is_reference
 from common.settings.template_values import template_file, template_text
-from common.settings.values import Reader, one_of, quoted
+from common.settings.values import Reader, integer, one_of, quoted
 from common.templates.source import TemplateSource
 
 if TYPE_CHECKING:
@@ -84,8 +84,18 @@ def signing_secrets() -> Reader[tuple[Secret, ...]]:
     return Reader('"whsec_…", "env:NAME" or "file:PATH", or a list of two of them', parse, show)
 
 
+class BatchFormat(StrEnum):
+    """How several alerts are one body."""
+
+    ARRAY = "array"
+    NDJSON = "ndjson"
+
+
 class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a webhook. `body`, or `template` for a file, replaces `format`."""
+    """The options of a webhook. `body`, or `template` for a file, replaces `format`.
+
+    From `batch` 2 on a request holds a list, even of a single alert.
+    """
 
     format: Annotated[Format | None, one_of(Format)] = None
     body: Annotated[TemplateSource | None, template_text()] = None
@@ -95,6 +105,8 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True):
     signing_secret: Annotated[tuple[Secret, ...], signing_secrets()] = ()
     success: Annotated[tuple[str, ...], statuses()] = ("2xx",)
     success_if: Annotated[str | None, non_empty()] = None
+    batch: Annotated[int, integer(1, 1000)] = 1
+    batch_format: Annotated[BatchFormat, one_of(BatchFormat)] = BatchFormat.ARRAY
 
 
 def signing_key(secret: Secret) -> bytes:
@@ -115,6 +127,8 @@ def check(integration: Integration, options: WebhookOptions) -> Iterator[tuple[s
     bodies = [name for name in ("format", "body", "template") if getattr(options, name) is not None]
     if len(bodies) > 1:
         yield bodies[1], f"excludes {bodies[0]}: write one of format, body and template"
+    if options.batch > 1 and options.format is Format.ALERTMANAGER:
+        yield "batch", 'excludes format = "alertmanager": its receivers do not take lists'
     for secret in options.signing_secret:
         try:
             signing_key(secret)

@@ -176,7 +176,8 @@ def report(result: DeliveryTestResult) -> Iterator[str]:
         yield ""
         yield from (line for part in request_lines(call.request) for line in part.split("\n"))
         yield ""
-        yield f"response: {call.error or f'status {call.status}'} after {_seconds(call.duration_ms)}"
+        status = "accepted, there is no response" if call.status is None else f"status {call.status}"
+        yield f"response: {call.error or status} after {_seconds(call.duration_ms)}"
         yield from (f"  {line}" for line in call.response.split("\n") if call.response)
         if call.is_cut:
             yield "  …"

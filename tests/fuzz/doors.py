@@ -59,7 +59,7 @@ ALERT: Final = Alert(
 )
 KEY: Final = Secret("0123456789abcdef0123456789abcdef")
 HOOK: Final = Secret("https://hook.example/services/0123456789abcdef")
-NAMES: Final = ("slack", "pagerduty", "shuffle", "virustotal", "maltiverse", "custom-fuzzed")
+NAMES: Final = ("slack", "pagerduty", "shuffle", "virustotal", "maltiverse", "splunk-hec", "custom-fuzzed")
 BLOCKS: Final = tuple(
     Integration(id=name, name=name, api_key=KEY, hook_url=HOOK, level=3, group="syscheck,", rule_ids=(550,))
     for name in NAMES

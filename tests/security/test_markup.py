@@ -62,6 +62,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "jira": {"hook_url": "https://jira.example", "api_key": "0123456789abcdef", "jira": {"project": "SOC"}},
     "thehive": {"hook_url": "https://hive.example", "api_key": "0123456789abcdef"},
     "iris": {"hook_url": "https://iris.example", "api_key": "0123456789abcdef"},
+    "splunk-hec": {"hook_url": "https://splunk.example:8088", "api_key": "0123456789abcdef"},
+    "syslog": {"syslog": {"address": "siem.example:6514"}},
 }
 OWN_MARKUPS = {**CHATS, "slack": SLACK, "jira": WIKI, "thehive": MARKDOWN, "iris": IRIS_MARKUP}
 OWN_MARKUPS |= {"telegram": HTML, "ntfy": PLAIN, "email": HTML}

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from common.integration import Kind
 from workers.integrations.helpers.service_options import ServiceOptions, ignore_rendering
 from workers.integrations.registry import make_service
+from workers.integrations.syslog.syslog import Syslog
 from workers.redaction import Redactor
 from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.script.transport import ScriptTransport
 from workers.transports.smtp import SmtpTransport
+from workers.transports.syslog.transport import SyslogTransport
 from workers.transports.threads import InThreads
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ def build_service(
     service = make_service(integration, choices, redactor=redactor, signer=signer)
     if integration.service == "email":
         return service, SmtpTransport(policy)
+    if isinstance(service, Syslog):
+        return service, SyslogTransport(policy)
     if integration.kind is Kind.HTTP:
         return service, HttpTransport(policy, connections or Connections())
     if integration.kind is Kind.MANAGER:

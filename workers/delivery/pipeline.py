@@ -8,7 +8,7 @@ Its steps, with those before and after it:
     annotate   an alert for a fallback integration gets the reason why it comes this way
     build      the service module builds the calls, or raises NotSendable if there is nothing to send
     look up    the look-up cache may have the response of a look-up service; then no call is sent
-    send       the transport makes the call, unless an earlier attempt has completed it
+    send       the transport makes the call, perhaps with others' (`batches.py`), unless an earlier attempt completed it
     interpret  the service module turns the response, or the TransportError, into an outcome
     combine    the most severe outcome of all calls decides: delivered, skipped, postponed, retry or dead
     redact     the response recorder masks the secrets in the response and truncates it for the record
@@ -30,10 +30,11 @@ from common.ledger import Attempt, Event, Header, Settlement, SettleOutcome
 from common.outcome import Delivered, ManagerEvent, Outcome, Postponed, Reason, Rejected, Retry, Skipped
 from workers.alert.alert import Alert
 from workers.delivery.backoff import budget_spent, retry_delay_s
+from workers.delivery.batches import Batches
 from workers.delivery.fallback import annotate
 from workers.delivery.lookup_cache import LookupCache
 from workers.delivery.response import DEAD_BYTES, WAITING_BYTES
-from workers.integrations.base import Cacheable, Deciding, NotSendable
+from workers.integrations.base import Batching, Cacheable, Deciding, NotSendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,17 +105,13 @@ class Pipeline:
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
         self._decides = service if isinstance(service, Deciding) else None
         self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
+        self._batches = Batches(service, transport) if isinstance(service, Batching) and service.batch > 1 else None
 
     def for_test(self, wrap: Callable[[Transport], Transport]) -> Pipeline:
         """Return a copy for `courier test`: without the look-up cache, and each call goes through `wrap`."""
-        transport = wrap(self._transport)
+        service, transport = self._service, wrap(self._transport)
         return Pipeline(
-            self._service,
-            transport,
-            self._policy,
-            self._random,
-            signer=self._signer,
-            last_response=self._last_response,
+            service, transport, self._policy, self._random, signer=self._signer, last_response=self._last_response
         )
 
     async def attempt(self, delivery: Delivery) -> Settlement:
@@ -166,7 +163,7 @@ class Pipeline:
 
     async def _send(self, alert: Alert, call: Any) -> CallResult:
         try:
-            response = await self._transport.send(call)
+            response = await (self._batches.send(alert, call) if self._batches else self._transport.send(call))
         except TransportError as error:
             if self._lookup_cache:
                 await self._lookup_cache.release(call)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from common.outcome import Reason, Rejected, Retry, Skipped
-from workers.calls import Datagram, Mail, MailReply, Request, Response, ScriptCall, ScriptExit, Sent
+from workers.calls import Datagram, Mail, MailReply, Request, Response, ScriptCall, ScriptExit, Sent, SyslogFrames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class NotSendable(Exception):  # noqa: N818 — not an error of ours: it carries
         super().__init__(outcome.reason)
 
 
-C = TypeVar("C", Request, ScriptCall, Datagram, Mail)
+C = TypeVar("C", Request, ScriptCall, Datagram, Mail, SyslogFrames)
 A_contra = TypeVar("A_contra", Response, ScriptExit, Sent, MailReply, contravariant=True)
 
 
@@ -75,6 +75,26 @@ class Deciding(Protocol):
 
     def next_calls(self, alert: Alert, call: Any, response: Any, planned: Sequence[Any]) -> Sequence[Any]:
         """Return the calls to make after a call that was delivered, in place of the `planned` ones."""
+
+
+@runtime_checkable
+class Batching(Service[Any, Any], Protocol):
+    """What a service has in addition whose target takes several alerts in one call (`workers/delivery/batches.py`).
+
+    Each alert needs exactly one call, which has a `body`. A response means the same for all alerts of its call.
+    """
+
+    batch: int
+    """Most alerts in one call, 1 for none but single ones."""
+
+    max_batch_bytes: int
+    """Most bytes of the bodies in one call, unless a single one has more."""
+
+    def join(self, calls: Sequence[Any]) -> Any:
+        """Return one call instead of several. One call is returned as it is."""
+
+    def culprit(self, response: Any) -> int | None:
+        """Return the place of the alert for which the whole call was rejected, from 0; None if it is not known."""
 
 
 def failure_outcome(error: TransportError) -> Outcome:

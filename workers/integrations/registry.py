@@ -26,6 +26,8 @@ from workers.integrations.rocketchat import RocketChat
 from workers.integrations.script.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
+from workers.integrations.splunk_hec import SplunkHec
+from workers.integrations.syslog.syslog import Syslog
 from workers.integrations.teams import Teams
 from workers.integrations.telegram import Telegram
 from workers.integrations.thehive import TheHive
@@ -73,8 +75,10 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "jira": Jira,
     "thehive": TheHive,
     "iris": Iris,
+    "splunk-hec": SplunkHec,
+    "syslog": Syslog,
 }
-"""The built-in services, by name. `email` uses SMTP, all others HTTP (`workers/delivery/factory.py`)."""
+"""The built-in services, by name. `email` uses SMTP, `syslog` its own transport, all others HTTP."""
 
 
 def make_service(

@@ -28,11 +28,11 @@ from common.templates.values import text_of
 from workers.calls import Request
 from workers.integrations.base import failure_outcome
 from workers.integrations.helpers import api
-from workers.integrations.helpers.alert_fields import fields_of, get, json_body
+from workers.integrations.helpers.alert_fields import fields_of, get, json_body, moment_of
 from workers.integrations.helpers.document import document
 from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.helpers.observables import HASH_CHARS, Kind, observables
-from workers.integrations.webhook.formats import moment_of, severity
+from workers.integrations.webhook.formats import severity
 from workers.message.limits import Limits
 from workers.message.markup import MARKDOWN, one_line
 from workers.message.renderer import MessageRenderer

@@ -12,7 +12,7 @@ from common.outcome import Delivered, Reason, Rejected, Retry
 from common.services import MERGES_OPTIONS
 from tests.workers.integrations.examples import alert, response, service
 from workers.alert.alert import Alert
-from workers.integrations.base import NotSendable
+from workers.integrations.base import Batching, NotSendable
 from workers.integrations.registry import SERVICES
 
 if TYPE_CHECKING:
@@ -50,9 +50,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "thehive": {"hook_url": "https://hive.example.com", "api_key": TOKEN},
     "iris": {"hook_url": "https://iris.example.com", "api_key": TOKEN},
+    "splunk-hec": {"hook_url": f"https://me:{PASSWORD}@splunk.example.com:8088", "api_key": TOKEN},
+    "syslog": {"syslog": {"address": "siem.example.com:6514"}},
 }
-BY_HTTP = [name for name in SERVICES if name != "email"]
-"""test_email.py has the same tests for the replies of SMTP."""
+BY_HTTP = [name for name in SERVICES if name not in {"email", "syslog"}]
+"""test_email.py has the same tests for the replies of SMTP; syslog has no replies."""
 EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278abb02f", "sha1_after": "3395"})
 SECRETS = (TOKEN, PASSWORD, SIGNING_SECRET)
 
@@ -135,6 +137,17 @@ def test_an_invalid_block_is_rejected_with_file_and_line(name: str) -> None:
     assert isinstance(refused.value.outcome, Rejected)
     assert refused.value.outcome.reason is Reason.NOT_CONFIGURED
     assert refused.value.outcome.detail.startswith("ossec.conf:7: <")
+
+
+@pytest.mark.parametrize(("name", "batch"), [("splunk-hec", 100), ("syslog", 100), ("webhook", 2)])
+def test_a_batch_of_one_is_the_call_as_it_was_built(name: str, batch: int) -> None:
+    settings = SETTINGS[name]
+    options = {"batch": batch, **settings.get(name, {})}
+    served = service(name, **settings | {name: options})
+    assert isinstance(served, Batching)
+    assert served.batch == batch
+    calls = served.build_calls(EVERY)
+    assert served.join(calls) is calls[0]
 
 
 @pytest.mark.parametrize("name", sorted(MERGES_OPTIONS))

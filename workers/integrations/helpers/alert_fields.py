@@ -5,6 +5,7 @@ The stock scripts crash on a missing key and lose the alert.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from common.exact_json import as_number, write_json
@@ -53,6 +54,16 @@ def require_level(fields: Fields) -> float:
     if level is None:
         raise invalid_alert("rule.level is not a number")
     return level
+
+
+def moment_of(fields: Fields) -> datetime | None:
+    """Return the time of the alert, in UTC, None if it has no valid one. A time without a zone is UTC."""
+    written = fields.get("timestamp")
+    try:
+        moment = datetime.fromisoformat(written if isinstance(written, str) else "")
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def json_body(message: Mapping[str, Any]) -> bytes:

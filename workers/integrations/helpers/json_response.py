@@ -27,3 +27,12 @@ def parse_json(response: Response) -> Any:
         return read_json(response.body.decode(charset).removeprefix("\ufeff"), strict=False)
     except LookupError:
         raise ValueError("its charset is unknown") from None
+
+
+def json_object(response: Response) -> dict[str, Any]:
+    """Return the body's JSON object, an empty one if there is none."""
+    try:
+        document = parse_json(response)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.services.webhook import Format
 from common.templates.values import text_of
-from workers.integrations.helpers.alert_fields import get, require_level
+from workers.integrations.helpers.alert_fields import get, moment_of, require_level
 from workers.message.dashboard import alert_link
 from workers.message.default import default_message
 from workers.message.markup import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from workers.alert.alert import Alert
     from workers.integrations.helpers.alert_fields import Fields
@@ -174,15 +174,6 @@ def _attacks(mitre: Any) -> list[dict[str, Any]]:
     names = names if isinstance(names, list) else []
     pairs = zip(ids[:20], [*names, *[None] * len(ids)], strict=False)
     return [{"technique": {"uid": text_of(one), **({"name": text_of(name)} if name else {})}} for one, name in pairs]
-
-
-def moment_of(fields: Fields) -> datetime | None:
-    """Return the time of the alert, None if it has no valid one. A time without a zone is UTC."""
-    try:
-        moment = datetime.fromisoformat(text_of(fields.get("timestamp")))
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -4,12 +4,14 @@ The status decides, as everywhere, unless `success` lists other statuses or `suc
 response. A response that does not fulfil them is retried: it may be an error of the receiver that it reports with 200.
 
 Each request has the delivery's id as `webhook-id` and as `idempotency-key`, the same one in each attempt, so that a
-receiver can recognise a repeated delivery.
+receiver can recognise a repeated delivery. With `batch`, first attempts are sent in lists with an id of their own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from common.conditions import compile_condition, parse_condition
 from common.errors import ConditionError, TemplateError
@@ -21,8 +23,9 @@ from workers.calls import Request
 from workers.integrations.base import failure_outcome
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import fields_of, json_body, require_level
-from workers.integrations.helpers.json_response import parse_json
+from workers.integrations.helpers.json_response import json_object
 from workers.integrations.webhook.formats import CONTENT_TYPES, FORMATS, JSON_TYPE, Origin
+from workers.integrations.webhook.joint import id_of_list, join, list_type, wrap
 from workers.integrations.webhook.signature import signature_headers
 from workers.message.markup import NONE as NO_MARKUP
 from workers.message.renderer import variables
@@ -43,6 +46,11 @@ if TYPE_CHECKING:
 MAX_BODY_CHARS: Final = 1024 * 1024
 """Characters of a body that a template makes. It may contain the whole alert."""
 
+MAX_BATCH_BYTES: Final = 1_000_000
+"""Bytes of a list of alerts; the bodies that web servers take end at 1 MiB (nginx, client_max_body_size)."""
+
+ID: Final = "webhook-id"
+
 NOTE: Final = "courier"
 """The member of the alert in which Courier says why it does not send the operator's document."""
 
@@ -51,6 +59,7 @@ class Webhook:
     """One webhook. Needs hook_url."""
 
     markup = NO_MARKUP
+    max_batch_bytes = MAX_BATCH_BYTES
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         """Raise ConfigError if the block or its section is invalid."""
@@ -59,6 +68,7 @@ class Webhook:
         options = options_of(block, WebhookOptions)
         self._method, self._success = str(options.method), frozenset(options.success)
         self._format = options.format or Format.WAZUH
+        self.batch, self._batch_format = options.batch, options.batch_format
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
         self._on_render = choices.on_render
         self._origin = Origin(block.id, choices.dashboard_url)
@@ -74,28 +84,44 @@ class Webhook:
         fields = fields_of(alert)
         require_level(fields)
         body, content_type = self._body(alert, fields)
+        if self.batch > 1:
+            body, content_type = wrap(body, self._batch_format), list_type(content_type, self._batch_format)
         named = {name.lower() for name in self._headers}
         headers = {
             **({} if "content-type" in named else {"content-type": content_type}),
             **self._headers,
-            "webhook-id": alert.delivery_id,
-            "idempotency-key": alert.delivery_id,
-            **signature_headers(self._keys, alert.delivery_id, body, self._statuses.now_s()),
+            **self._identity(alert.delivery_id, body),
         }
         return (Request(method=self._method, url=self._url.reveal(), headers=headers, body=body),)
+
+    def join(self, calls: Sequence[Request]) -> Request:
+        """Return one request with all alerts, and an id of its own."""
+        if len(calls) == 1:
+            return calls[0]
+        body = join([call.body or b"" for call in calls], self._batch_format)
+        headers = {**calls[0].headers, **self._identity(id_of_list([call.headers[ID] for call in calls]), body)}
+        return msgspec.structs.replace(calls[0], headers=headers, body=body)
+
+    def culprit(self, response: Response) -> None:
+        """Return nothing: no receiver says which alert it does not take."""
 
     def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — interface of Service
         """Return the meaning of the status, and of the response if there is a condition about it."""
         if not self._success & {str(response.status), f"{response.status // 100}xx"}:
             outcome = self._statuses.classify(response)
             return self._not_fulfilled("success", response) if isinstance(outcome, Delivered) else outcome
-        if self._succeeded and not self._succeeded(_document(response)):
+        if self._succeeded and not self._succeeded(json_object(response)):
             return self._not_fulfilled("success_if", response)
         return Delivered()
 
     def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Retry, unless a retry cannot help."""
         return failure_outcome(error)
+
+    def _identity(self, identity: str, body: bytes) -> dict[str, str]:
+        """Return the headers that identify and sign a request."""
+        signed = signature_headers(self._keys, identity, body, self._statuses.now_s())
+        return {ID: identity, "idempotency-key": identity, **signed}
 
     def _not_fulfilled(self, option: str, response: Response) -> Retry:
         return Retry(Reason.INVALID_RESPONSE, f"not what {option} asks for: {self._statuses.detail(response)}")
@@ -130,12 +156,3 @@ def _compiled(options: WebhookOptions) -> Template | None:
 
 def _test(condition: str | None) -> Callable[[dict[str, Any]], bool] | None:
     return None if condition is None else compile_condition(parse_condition(condition))
-
-
-def _document(response: Response) -> dict[str, Any]:
-    """Return the response's JSON object, an empty one if it has none."""
-    try:
-        document = parse_json(response)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}

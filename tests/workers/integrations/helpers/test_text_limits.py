@@ -54,6 +54,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "jira": {"hook_url": "https://soc.atlassian.net", "api_key": "k" * 32, "jira": {"project": "SOC"}},
     "thehive": {"hook_url": "https://hive.example.com", "api_key": "k" * 32},
     "iris": {"hook_url": "https://iris.example.com", "api_key": "k" * 32},
+    "splunk-hec": {"hook_url": "https://splunk.example.com:8088", "api_key": "k" * 32},
+    "syslog": {"syslog": {"address": "siem.example.com:6514", "format": "cef"}},
 }
 ORIGIN = FallbackOf("custom-a-script-with-a-rather-long-name", Reason.SCRIPT_UNUSABLE)
 CHARACTERS = {"ascii": "a", "latin": "é", "asian": "警", "emoji": "🚨"}
@@ -188,6 +190,20 @@ def fits_iris(call: Request) -> None:
     return None
 
 
+def fits_hec(call: Request) -> None:
+    event = json.loads(call.body or b"")
+    assert len(event["host"]) <= 500
+
+
+def fits_syslog(call: Request) -> None:
+    length, _, message = (call.body or b"").partition(b" ")
+    assert int(length) == len(message) <= 1024 * 1024
+    _, _, host, _, _, message_id, _, body = message.decode().split(" ", 7)
+    assert 0 < len(host) <= 255
+    assert 0 < len(message_id) <= 32
+    assert body.isprintable()
+
+
 def calls_for(served: Service[Any, Any], given_: Alert) -> Sequence[Request]:
     """Return the calls; none where the only value to look up is too long for a URL."""
     try:
@@ -216,6 +232,8 @@ FITS: dict[str, Callable[[Any], None]] = {
     "jira": fits_jira,
     "thehive": fits_thehive,
     "iris": fits_iris,
+    "splunk-hec": fits_hec,
+    "syslog": fits_syslog,
 }
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 from base64 import b64encode
 from functools import cache
 from pathlib import Path
@@ -21,8 +22,21 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 import ops.demo
 from common.outcome import Delivered, Reason, Rejected, Retry
-from tests.workers.integrations.examples import FIELDS, NOW_S, alert, refusal, response, rule, service, the_request
+from common.services.webhook import Format, WebhookOptions, check
+from tests.workers.integrations.examples import (
+    FIELDS,
+    NOW_S,
+    alert,
+    block,
+    refusal,
+    response,
+    rule,
+    service,
+    the_request,
+)
 from workers.alert.alert import Alert
+from workers.calls import Request as RequestCall
+from workers.integrations.base import Batching
 
 if TYPE_CHECKING:
     from workers.calls import Request
@@ -199,3 +213,41 @@ def test_a_condition_about_the_response_decides(answer: object, *, is_success: b
 
 def test_an_alert_without_a_level_is_a_dead_letter() -> None:
     assert refusal("webhook", alert("rule"), **HOOK) == Rejected(Reason.INVALID_ALERT, "rule is missing")
+
+
+def joint(count: int, **webhook: Any) -> Request:
+    served = service("webhook", webhook={"batch": 10, **webhook}, **HOOK)
+    assert isinstance(served, Batching)
+    calls = [served.build_calls(Alert(alert(id=str(n)).raw, f"n:{n}"))[0] for n in range(count)]
+    sent = served.join(calls)
+    assert isinstance(sent, RequestCall)
+    return sent
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_batch_is_a_list_even_of_one(count: int) -> None:
+    array = joint(count)
+    assert [one["id"] for one in json.loads(array.body or b"")] == [str(n) for n in range(count)]
+    assert array.headers["content-type"] == "application/json"
+    lines = joint(count, batch_format="ndjson", body='{\n"id": "{{ alert.id }}"\n}')
+    assert (lines.body or b"").endswith(b"\n")
+    assert [json.loads(one)["id"] for one in (lines.body or b"").splitlines()] == [str(n) for n in range(count)]
+    assert lines.headers["content-type"] == "application/x-ndjson"
+    events = joint(count, format="cloudevents")
+    assert events.headers["content-type"] == "application/cloudevents-batch+json"
+    assert [one["id"] for one in json.loads(events.body or b"")] == [f"n:{n}" for n in range(count)]
+
+
+def test_a_batch_has_an_id_and_a_signature_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = joint(3, signing_secret=SECRETS[0])
+    assert sent.headers["webhook-id"] == sent.headers["idempotency-key"]
+    assert re.fullmatch(r"batch:[0-9a-f]{32}", sent.headers["webhook-id"])
+    assert sent.headers["webhook-id"] == joint(3).headers["webhook-id"] != joint(2).headers["webhook-id"]
+    monkeypatch.setattr(StandardWebhook, "_Webhook__verify_timestamp", _any_time, raising=False)
+    assert len(_verified(StandardWebhook(SECRETS[0]), sent.body or b"", dict(sent.headers))) == 3
+    assert joint(1).headers["webhook-id"] == "n:0"
+
+
+def test_alertmanager_s_receivers_take_no_lists() -> None:
+    options = WebhookOptions(batch=2, format=Format.ALERTMANAGER)
+    assert dict(check(block("webhook", **HOOK), options)).keys() == {"batch"}

@@ -1,0 +1,1 @@
+"""Syslog: the message and its bodies."""

@@ -1,0 +1,1 @@
+"""Sends syslog messages over TCP or TLS."""
