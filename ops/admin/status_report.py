@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from common.ledger import Unaccounted, unaccounted
+from common.ledger.balance import READ_AS
 from common.metrics.labels import OUTCOMES_WITHOUT_REASON
 from common.reports.producer import IntegrationLag, fetch_producer_reports
 from common.reports.worker import fetch_all_worker_reports
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 
-TOTALS: Final = ("committed", "skipped", "retried", "dead", *OUTCOMES_WITHOUT_REASON)
+TOTALS: Final = ("read", *READ_AS, "committed", "skipped", "retried", "dead", *OUTCOMES_WITHOUT_REASON)
 """The counters that are always present. A counter with a reason, such as `dead:unauthorized`, appears on first use."""
 
 COUNTERS: Final = ("lines", "matched")

@@ -38,7 +38,8 @@ class Case:
     """One alert for one integration; `policy` is that of this node.
 
     `changed_s` is when the configuration was last changed, in seconds since the epoch, None if that is unknown.
-    `silence` is the one that kept the alert back if the producer read it when it was written, None if none did.
+    `silence` is the one that keeps the alert back if the producer reads it when it is written, or else later; None if
+    none does.
     `match` is None if the integration is not configured here, or the alert is none: then `problem` says why.
     """
 

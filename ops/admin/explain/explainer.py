@@ -165,12 +165,14 @@ class Explainer:
         )
 
     def _silence_for(self, integration: Integration, subject: Subject) -> Silence | None:
-        """Return the silence that keeps the alert back if it is read when it is written."""
+        """Return the silence that keeps the alert back if it is read when it is written, or else some time later."""
         written_s = subject.written_s
         if not self._silences or written_s is None:
             return None
-        alert = self._configuration.agents.decode(subject.raw)
-        return silence_for(alert, round(1000 * written_s), integration, self._silences)
+        alert, written_ms = self._configuration.agents.decode(subject.raw), round(1000 * written_s)
+        moments = sorted({written_ms, *(one.silence.start_ms for one in self._silences)})
+        found = (silence_for(alert, one, integration, self._silences) for one in moments if one >= written_ms)
+        return next(filter(None, found), None)
 
     def _compiled_silences(self) -> Iterator[AppliedSilence]:
         """Yield the silences that this node's producer applies; one that cannot be read silences nothing."""

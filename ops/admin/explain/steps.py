@@ -102,12 +102,19 @@ def silenced(case: Case, answer: Answer) -> Conclusion | None:
     if counts is None:
         return None
     rule = case.subject.summary().rule
+    began_later = one.start_ms > 1000 * (case.subject.written_s or 0)
+    if began_later and rule not in counts.rules:
+        return None
     of_rule = f", {counts.rules[rule]:,} of rule {rule}" if rule in counts.rules else ""
     period = f"from {moment(one.start_ms, state.now_ms)} to {moment(one.end_ms, state.now_ms)}"
+    silenced_by = "probably silenced by" if began_later else "silenced by"
     return Conclusion(
         state=State.SILENCED,
-        text=f"silenced by {one.id} ({one.why}, by {one.author}), in force {period}",
-        notes=(f"that silence kept {pluralize(counts.number, 'alert')} from this integration{of_rule}",),
+        text=f"{silenced_by} {one.id} ({one.why}, by {one.author}), in force {period}",
+        notes=(
+            f"that silence kept {pluralize(counts.number, 'alert')} from this integration{of_rule}",
+            *(["it began after the alert was written: the producer read the alert later"] if began_later else []),
+        ),
     )
 
 

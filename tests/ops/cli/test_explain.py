@@ -444,6 +444,21 @@ def test_silenced_alert_names_the_silence(world: World) -> None:
     assert slack()["state"] == "not_enqueued", "it had ended"
 
 
+def test_alert_that_was_read_late_names_the_silence_that_began_meanwhile(world: World) -> None:
+    world.commit(2)
+    at_ms = 1_769_846_400_000
+    silence = Silence(
+        id="abc234", match=("rule.id = 5712",), start_ms=at_ms + 1000, end_ms=at_ms + 9000, why="patching", author="me"
+    )
+    write_silence(world.client, silence, is_new=True)
+    world.client.hset(silenced_key("slack", "abc234"), mapping={"number": 3, "rule:5712": 2})
+    found = slack()
+    assert found["state"] == "silenced"
+    assert found["text"].startswith("probably silenced by abc234 (patching")
+    world.client.hdel(silenced_key("slack", "abc234"), "rule:5712")
+    assert slack()["state"] == "not_enqueued", "it kept no alert of this rule back"
+
+
 def test_alert_that_is_not_read_yet(world: World) -> None:
     world.publish(lags={"slack": IntegrationLag(backpressured=True, max_backlog=7)}, intake_paused="Redis is full")
     world.commit(0)
