@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 KNOWN_FILE = "44d88612fea8a8f36de82e1278abb02f"
 BASE = "python:3.11-slim-bookworm"
-LARGEST_MB = 110
+LARGEST_MB = 115
 HERE = Path(__file__).with_name("compose")
 
 
