@@ -156,6 +156,7 @@ def test_flower_keeps_at_most_the_configured_number_of_tasks(
         ):
             found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
             eventually(lambda: "new integration; reading starts" in producer.log and "ready" in worker.log)
+            eventually(lambda: "Connected to" in flower.log)  # earlier events are lost: Flower subscribes to them
             visitor = FlowerClient(found[1])
 
             def remembered() -> int:
