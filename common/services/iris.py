@@ -1,7 +1,9 @@
 """What `[integrations.ID.iris]` can say: how an alert is filed in DFIR-IRIS 2.4.
 
-IRIS wants the ids of its own tables. The defaults are those of a new installation of 2.4, in the order in which
-source/app/post_init.py of github.com/dfir-iris/iris-web creates them; *Manage > Case objects* shows others.
+IRIS wants the ids of its own tables. The defaults are those of a new installation of 2.4: the order in which the rows
+are created (github.com/dfir-iris/iris-web, source/app/post_init.py). Severities are an exception: the migration
+d207b4d13385 (source/app/alembic/versions) runs earlier and creates Medium as the first one. *Manage > Case objects*
+shows the ids of an installation.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from common.settings.message import ALL_PARTS
 from common.settings.values import boolean, integer, optional
 
 SEVERITY_IDS: Final[Mapping[str, int]] = {"info": 3, "low": 4, "medium": 1, "high": 5, "critical": 6}
+"""1 Medium, by the migration; then 2 Unspecified, 3 Informational, 4 Low, 5 High, 6 Critical, by post_init.py."""
 
 IOC_TYPE_IDS: Final[Mapping[str, int]] = {
     "srcip": 79,
