@@ -1,15 +1,16 @@
 """Splunk's HTTP Event Collector (HEC): alerts as events, several in one request.
 
 Sources: help.splunk.com, "Format events for HTTP Event Collector" (the event, several one after the other in a body),
-"Troubleshoot HTTP Event Collector" (the codes below, in the JSON of the response).
+"Troubleshoot HTTP Event Collector" (the codes below, in the JSON of the response; its table was read in a copy that
+others published, with the codes 0 to 27).
 
-    0          accepted
+    0, 24, 25  200: accepted; 24 and 25 say that a queue is nearly full
     1 to 4     401, 403: the token
     6, 12, 13  400: an event is invalid. `invalid-event-number` counts from 0. It alone is rejected. The others are
                sent again, also those before it: no document says that Splunk keeps them, and a duplicate can be found
-    7, 10, 11, 14 to 16
-               400: the index, the channel or indexed fields: all alerts would be refused, so they stay queued
-    8          500, 9 and 18 to 20: 503: Splunk is busy or its queues are full: retried
+    7, 10, 11, 14 to 16, 21, 22
+               400: the index, the channel, indexed fields or the token: all alerts would be refused: they stay queued
+    8          500, 9, 18 to 20 and 23: 503: Splunk is busy, its queues are full, or it shuts down: retried
     26, 27     429: as every 429
 
 A 200 means that Splunk has accepted the events, not that they are on its disk. Indexer acknowledgment would tell, but
@@ -53,12 +54,13 @@ PATH: Final = "/services/collector/event"
 """Appended to a hook_url without a path."""
 
 MAX_BATCH_BYTES: Final = 1_000_000
-"""Courier's own limit; an installation may have a lower one (limits.conf, `max_content_length`), and says 413 then."""
+"""Courier's own limit. Splunk's is `max_content_length` of limits.conf, [http_input]: 800 MiB in newer releases, 1 MB
+in old ones (github.com/splunk/fluent-plugin-splunk-hec, README). Above it, Splunk responds 413."""
 
 BAD_REQUEST: Final = 400
 
-SETTINGS_CODES: Final = frozenset({7, 10, 11, 14, 15, 16})
-"""Codes with status 400 that are about the token's settings or Courier's, not about an event."""
+SETTINGS_CODES: Final = frozenset({7, 10, 11, 14, 15, 16, 21, 22})
+"""Codes with status 400 that are about the token, its settings or Courier's, not about an event."""
 
 INVALID_EVENT: Final = "invalid-event-number"
 
