@@ -3,7 +3,10 @@ r"""The Common Event Format, version 0 (Micro Focus, "ArcSight Common Event Form
     CEF:0|Wazuh|Wazuh||RULE ID|DESCRIPTION|SEVERITY|key=value key=value
 
 In the header `|` and `\` are escaped and a line break becomes a space; in the extension `=`, `\` and line breaks are
-escaped. Lengths are those of the standard's dictionary. The version of the manager is not in an alert and stays empty.
+escaped. The version of the manager is not in an alert and stays empty.
+
+The standard itself could not be read. The names and lengths of the extension are those of its dictionary, as two public
+programs quote it. No source was found for the lengths of the header; they are conservative.
 """
 
 from __future__ import annotations
@@ -30,7 +33,10 @@ MAX_NAME_CHARS: Final = 512
 MAX_SIGNATURE_CHARS: Final = 63
 MAX_MSG_CHARS: Final = 1023
 MAX_USER_CHARS: Final = 1023
-MAX_CUSTOM_CHARS: Final = 1023
+MAX_PATH_CHARS: Final = 1023
+MAX_HASH_CHARS: Final = 255
+MAX_CUSTOM_CHARS: Final = 4000
+MAX_DEVICE_CHARS: Final = 255
 MAX_HOST_CHARS: Final = 100
 MAX_ID_CHARS: Final = 40
 
@@ -57,7 +63,7 @@ def _extension(fields: Fields) -> Iterator[tuple[str, str]]:
     yield "externalId", _cut(fields.get("id"), MAX_ID_CHARS)
     yield "dvchost", _cut(get(fields, "agent", "name"), MAX_HOST_CHARS)
     yield from _address(get(fields, "agent", "ip"), "dvc", "c6a1", "Device IPv6 Address")
-    yield "deviceExternalId", _cut(get(fields, "agent", "id"), MAX_MSG_CHARS)
+    yield "deviceExternalId", _cut(get(fields, "agent", "id"), MAX_DEVICE_CHARS)
     groups = get(fields, "rule", "groups")
     yield "cat", _cut(",".join(map(text_of, groups[:20])) if isinstance(groups, list) else "", MAX_MSG_CHARS)
     yield from _address(get(fields, "data", "srcip"), "src", "c6a2", "Source IPv6 Address")
@@ -66,8 +72,8 @@ def _extension(fields: Fields) -> Iterator[tuple[str, str]]:
     yield "dpt", _port(get(fields, "data", "dstport"))
     yield "suser", _cut(get(fields, "data", "srcuser"), MAX_USER_CHARS)
     yield "duser", _cut(get(fields, "data", "dstuser"), MAX_USER_CHARS)
-    yield "filePath", _cut(get(fields, "syscheck", "path"), MAX_CUSTOM_CHARS)
-    yield "fileHash", _cut(get(fields, "syscheck", "sha256_after"), 255)
+    yield "filePath", _cut(get(fields, "syscheck", "path"), MAX_PATH_CHARS)
+    yield "fileHash", _cut(get(fields, "syscheck", "sha256_after"), MAX_HASH_CHARS)
     if location := _cut(fields.get("location"), MAX_CUSTOM_CHARS):
         yield from (("cs1", location), ("cs1Label", "location"))
     tactics = get(fields, "rule", "mitre", "id")

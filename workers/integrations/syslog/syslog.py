@@ -52,7 +52,8 @@ SEVERITIES: Final = ((15, 2), (12, 3), (7, 4), (4, 5), (0, 6))
 MAX_HOST_CHARS: Final = 255
 MAX_MSGID_CHARS: Final = 32
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
-"""Courier's own limit. Collectors have theirs: rsyslog 8 KiB unless `maxMessageSize` is set, syslog-ng 64 KiB."""
+"""Courier's own limit. Collectors have theirs: rsyslog 8 KiB (rsyslog.com, "Global Configuration", `maxMessageSize`),
+syslog-ng `log-msg-size()`, by default 64 KiB (no source found)."""
 
 MAX_BATCH_BYTES: Final = 256 * 1024
 NIL: Final = "-"
