@@ -4,10 +4,12 @@ The last part of hook_url is the topic, such as `https://ntfy.sh/soc-alerts`. Un
 everybody who knows its name can read it, so the name is a secret as well. For a protected topic, api_key is the access
 token ("Access tokens").
 
-A message can have 4,096 bytes; a longer one becomes an attachment ("Limitations"). ntfy.sh takes 60 requests at once
-and then one each five seconds. Priorities are 1 to 5 ("Message priority").
+A message can have 4,096 bytes; a longer one becomes an attachment ("Limitations"). By default, a server takes 60
+requests at once and then one each five seconds; ntfy.sh also takes only 250 messages a day. Priorities are 1 to 5
+("Message priority").
 
-The status decides: 401 and 403 are about the token, 429 about a limit, 507 means that the server's storage is full.
+The status decides: 401 and 403 are about the token, 429 about a limit. 507 means that nobody subscribes to a topic of
+UnifiedPush (github.com/binwiederhier/ntfy, server/errors.go, 50701): retried, as every 5xx.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def test_a_url_without_a_topic_is_refused(url: str) -> None:
     assert outcome.detail.startswith("ossec.conf:7: <hook_url>: ")
 
 
-def test_full_storage_is_retried() -> None:
+def test_a_topic_without_subscribers_is_retried() -> None:
     given = service("ntfy", hook_url=URL)
     outcome = given.interpret(alert(), given.build_calls(alert())[0], response(507, {"code": 50701}))
     assert outcome.reason is Reason.HTTP_5XX  # type: ignore[union-attr]  # Retry has a reason
