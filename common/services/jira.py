@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
 
 MAX_LABEL_CHARS: Final = 255
-"""Characters of a label (support.atlassian.com, "JQL fields", Labels)."""
+"""Characters of a label; no source found, conservative."""
 
 OWN_FIELDS: Final = frozenset({"project", "issuetype", "summary", "description", "labels"})
 """Fields of an issue that have an option of their own, or are part of the message."""

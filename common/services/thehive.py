@@ -12,10 +12,11 @@ from common.settings.message import ALL_PARTS
 from common.settings.values import boolean, integer, optional, text
 
 MAX_TAG_CHARS: Final = 128
-"""Characters of a tag (docs.strangebee.com, TheHive 5 API, "Create Alert")."""
+"""Characters of a tag; no source found, conservative."""
 
 RED: Final = 4
-"""The strictest TLP: 0 clear, 1 green, 2 amber, 3 amber+strict, 4 red (as above)."""
+"""The strictest TLP: 0 clear, 1 green, 2 amber, 3 amber+strict, 4 red. No page of TheHive was found, but a client of
+TheHive 5 says the same of TLP and PAP (github.com/lidless-labs/thehive-mcp, thehive_create_alert)."""
 
 PAP_RED: Final = 3
 """The strictest PAP: 0 clear, 1 green, 2 amber, 3 red (as above)."""

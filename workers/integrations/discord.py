@@ -6,10 +6,10 @@ UTF-16 units, which are never fewer than code points, so that both hold.
 
 `wait=true` makes Discord respond when it has stored the message. Without it a failure is not reported.
 
-Status: 200 with the message. 400 says what is wrong with the message; with a code of 220001 to 220003 the webhook lacks
-a thread, for every alert. 404 is a deleted webhook. 429 says in its body, to the millisecond, when to go on. Other
-responses say when the quota is used up, which pauses the target before it has to refuse ("Rate Limits": clients shall
-read `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`).
+Status: 200 with the message. 400 says what is wrong with the message; with a code of 220001 to 220003 (no source found)
+the webhook lacks a thread, for every alert. 404 is a deleted webhook. 429 says in its body, to the millisecond, when to
+go on. Other responses say when the quota is used up, which pauses the target before it has to refuse ("Rate Limits":
+clients shall read `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`).
 
 `allowed_mentions` says that no text mentions anybody. `options` can replace it.
 

@@ -2,7 +2,7 @@
 
 Sources: docs.rocket.chat, "Create Integrations"; the format is Slack's.
 
-Limits: 5,000 characters of a message ("Message" settings, Maximum Allowed Characters per Message, by default). The
+Limits: 5,000 characters of a message (`Message_MaxAllowedSize`, by default; github.com/RocketChat/Rocket.Chat). The
 title, text and fields together keep to it, in UTF-16 units, as a server in JavaScript counts.
 
 Status: 200. Everything else that is wrong is 400 with an `error`: some words are about the webhook, its channel or its

@@ -1,8 +1,8 @@
 """Telegram: each alert is one message of a bot to a chat or to a topic of it.
 
 A message can have 4,096 characters after its HTML has been parsed (core.telegram.org/bots/api, "sendMessage"), which
-Telegram counts in UTF-16 units. A bot may send about one message a second to a chat and 20 a minute to a group ("Bots
-FAQ", "My bot is hitting limits").
+Telegram counts in UTF-16 units. A bot should send at most one message a second to a chat, with short bursts, and cannot
+send more than 20 a minute to a group ("Bots FAQ", "My bot is hitting limits").
 
 Responses are JSON with `ok`, `error_code`, which equals the status, and `description` ("Making requests"):
 

@@ -1,4 +1,4 @@
-"""TheHive 5: each alert becomes an alert of TheHive (docs.strangebee.com, "TheHive API documentation", Create Alert).
+"""TheHive 5: each alert becomes an alert of TheHive.
 
 One POST to /api/v1/alert. `sourceRef` is the delivery's id, and TheHive takes each triple of type, source and sourceRef
 once (github.com/TheHive-Project/TheHive, issues 203 and 1302): a repeated delivery is refused as one that already
@@ -13,6 +13,10 @@ exists, and so it is delivered.
 
 The message of a refusal must be about the alert: TheHive 4 also refused alerts because of an observable that already
 exists (issue 1963).
+
+The page of the API (docs.strangebee.com/thehive/api-docs, "Create Alert") could not be read. A public source quotes its
+limit of `type`, 32 characters (github.com/SEKOIA-IO/automation-library, pull request 511). For the other limits below,
+no source was found; they are conservative. 400 and 409 are from issue 1094; no source was found for other statuses.
 """
 
 from __future__ import annotations
@@ -52,17 +56,18 @@ if TYPE_CHECKING:
     from workers.integrations.helpers.service_options import ServiceOptions
 
 LIMITS: Final = Limits(title=512, text=20_000, fields=25, value=2_000, total=60_000)
-"""TheHive takes a title of 512 characters and a description of 1,048,576 (as above); nobody reads so many."""
+"""No source found for TheHive's own limits; nobody reads more."""
 
 MAX_REF_CHARS: Final = 128
 MAX_LINK_CHARS: Final = 512
-"""Characters of sourceRef and externalLink (as above)."""
+"""Characters of sourceRef and externalLink; no source found, conservative."""
 
 MAX_GROUPS: Final = 20
 MAX_TECHNIQUES: Final = 10
 
 SEVERITIES: Final = {"info": 1, "low": 1, "medium": 2, "high": 3, "critical": 4}
-"""1 low, 2 medium, 3 high, 4 critical (as above)."""
+"""1 low, 2 medium, 3 high (docs.thehive-project.org, TheHive 3, "Alert"); 4 critical (a client of TheHive 5, see
+`common/services/thehive.py`)."""
 
 DATA_TYPES: Final = {
     **dict.fromkeys((Kind.SRCIP, Kind.DSTIP), "ip"),
@@ -71,7 +76,8 @@ DATA_TYPES: Final = {
     Kind.DOMAIN: "domain",
     Kind.USER: "other",
 }
-"""The types of observables that every TheHive has; none of them is a user (docs.strangebee.com, "Observable types")."""
+"""TheHive has types for addresses, hashes, URLs and domains (docs.strangebee.com, "About Observable Type"), not for
+users. No source found for the exact names of the types."""
 
 _REPEATED: Final = frozenset({400, 409})
 _EXISTS: Final = re.compile(

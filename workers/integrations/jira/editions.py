@@ -2,9 +2,9 @@
 
 Cloud        developer.atlassian.com/cloud/jira/platform/rest/v3: POST search/jql, documents in ADF. The search
              returns a property of an issue by its key. A delivery sets one of its own, together with its comment.
-Data Center  developer.atlassian.com/server/jira/platform/rest: POST search, texts in wiki markup. The search returns
-             no properties (JRASERVER-62898), so the id of a delivery is the last line of its comment, and the search
-             asks for comments.
+Data Center  developer.atlassian.com/server/jira/platform/rest: POST search, texts in wiki markup. The request has no
+             member `properties` (SearchRequestBean: jql, startAt, maxResults, fields, validateQuery, expand), so the id
+             of a delivery is the last line of its comment, and the search asks for comments.
 """
 
 from __future__ import annotations

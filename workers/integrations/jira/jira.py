@@ -61,10 +61,10 @@ if TYPE_CHECKING:
     from workers.integrations.helpers.service_options import ServiceOptions
 
 LIMITS: Final = Limits(title=250, text=10_000, fields=20, value=1_000, total=20_000)
-"""Jira takes 255 characters of a summary and 32,767 of a description or comment (confluence.atlassian.com, "Configuring
-advanced settings", jira.text.field.character.limit); ADF needs some of them."""
+"""Jira takes 32,767 characters of a description or comment, as its error says (github.com/bhaalsen/gitmerger, issue 9);
+ADF needs some of them. Of a summary it takes 254 (github.com/release-engineering/Sync2Jira, pull request 119)."""
 
-MAX_SUMMARY_CHARS: Final = 255
+MAX_SUMMARY_CHARS: Final = 254
 
 MAX_FIELD_CHARS: Final = 32_767
 """Characters of one field of `fields`, as JSON."""

@@ -1,8 +1,8 @@
 """Jira's wiki markup, in which Data Center takes descriptions and comments.
 
-Alert text is escaped by numeric entities, which Jira shows as the characters that they stand for, anywhere in a text
-(confluence.atlassian.com, "Text formatting notation", and jira.atlassian.com, JRASERVER-9258). A backslash escapes too,
-but two of them are a line break.
+Alert text is escaped by numeric entities, which Jira shows as the characters that they stand for. A backslash escapes
+too, but two of them are a line break, for which an entity is Atlassian's own workaround (jira.atlassian.com,
+JRASERVER-9258, as others quote it). No source was found for the whole list of characters below; it is conservative.
 """
 
 from __future__ import annotations

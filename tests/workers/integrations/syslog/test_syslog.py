@@ -125,6 +125,14 @@ def test_cef_has_what_a_siem_maps() -> None:
     }
 
 
+def test_cef_cuts_values_to_the_lengths_of_its_dictionary() -> None:
+    agent, rule = {"id": "7" * 300, "name": "n" * 200}, {**FIELDS["rule"], "mitre": {"id": ["T" * 5_000]}}
+    fields = alert(agent=agent, rule=rule, location="l" * 5_000, full_log="x" * 2_000, syscheck={"path": "p" * 2_000})
+    _, extension = split_cef(message(fields, format="cef").body)
+    limits = {"deviceExternalId": 255, "dvchost": 100, "cs1": 4_000, "cs2": 4_000, "msg": 1_023, "filePath": 1_023}
+    assert {name: len(extension[name]) for name in limits} == limits
+
+
 def test_cef_has_other_keys_for_ipv6_and_leaves_out_what_is_no_address() -> None:
     data = {"srcip": "2001:db8::7", "dstip": "web; rm", "srcport": "70000", "dstport": "443"}
     _, extension = split_cef(message(alert(data=data), format="cef").body)
