@@ -1,8 +1,9 @@
 """DFIR-IRIS 2.4: each alert becomes an alert of IRIS (docs.dfir-iris.org, "Alerts", and its API reference, Alerts).
 
 Two calls: a search by `source_reference`, the delivery's id, and POST /alerts/add. IRIS itself does not look for
-duplicates (github.com/dfir-iris/iris-web, source/app/blueprints/rest/alerts_routes.py): a repeated delivery finds the
-alert of the earlier attempt and adds none.
+duplicates (github.com/dfir-iris/iris-web, alerts_routes.py): a repeated delivery finds the alert of the earlier attempt
+and adds none. Not every version knows the parameter `source_reference`, and one that does not ignores it (issue 1072).
+The search therefore also asks for the newest alerts of the source: such a version returns the last SEARCH_SIZE of them.
 
     200 "status": "success"   delivered, or for the search: its result
     200 anything else         retry: it is not the response of IRIS, such as the page of a login
@@ -57,6 +58,8 @@ MAX_GROUPS: Final = 20
 
 SEARCHED: Final = "GET"
 
+SEARCH_SIZE: Final = 100
+
 IRIS_MARKUP: Final = MARKDOWN._replace(
     name="Markdown without tags",
     escape=lambda text: MARKDOWN.escape(text).replace("\\<", "&lt;").replace("\\>", "&gt;"),
@@ -84,7 +87,13 @@ class Iris:
     def build_calls(self, alert: Alert) -> Sequence[Request]:
         """Return the search and the POST. Raises NotSendable if the alert has no rule with a level."""
         body = json_body(self._alert(alert, fields_of(alert)))
-        wanted = {"source_reference": alert.delivery_id, "fields": "alert_id,alert_source_ref", "per_page": "100"}
+        wanted = {
+            "source_reference": alert.delivery_id,
+            "alert_source": self._options.source,
+            "sort": "desc",
+            "fields": "alert_id,alert_source_ref",
+            "per_page": str(SEARCH_SIZE),
+        }
         url = self._url.reveal()
         return (
             Request(

@@ -73,6 +73,7 @@ def test_an_alert_is_searched_and_added() -> None:
     search, addition = calls()
     assert (search.method, search.url) == ("GET", "https://iris.example.com/alerts/filter")
     assert search.params["source_reference"] == ID
+    assert (search.params["alert_source"], search.params["sort"]) == ("wazuh", "desc")
     assert (addition.method, addition.url) == ("POST", "https://iris.example.com/alerts/add")
     assert addition.headers == {"content-type": "application/json", "authorization": "Bearer s3cr3t-key"}
     body = filed()
