@@ -27,8 +27,9 @@ _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "
 _LEAKS_URLS: Final = ("urllib3", "requests")
 """Libraries whose records below `error` quote whole request URLs. The URL of a Slack hook is a secret."""
 
-_NOISY_TRACEBACKS: Final = ("kombu.transport.redis",)
-"""Loggers that add a traceback, which quotes commands, to a message that needs none: Redis failed, kombu retries."""
+_NOISY_TRACEBACKS: Final = ("kombu.transport.redis", "celery.worker.pidbox")
+"""Loggers that add a traceback, which quotes commands, to a message that needs none: Redis failed, and kombu retries,
+or Flower asks the worker again."""
 
 _FALSE_WARNINGS: Final = {"kombu.connection": "Secure redis scheme specified (rediss) with no ssl"}
 """Messages that are not true: logger and first words. To mask the broker's URL for `inspect conf`, Celery creates a

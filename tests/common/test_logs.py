@@ -105,10 +105,11 @@ def test_warnings_are_logged() -> None:
     assert "old" in json.loads(stream.getvalue())["message"]
 
 
-def test_redis_errors_of_kombu_are_logged_without_traceback() -> None:
+@pytest.mark.parametrize("logger", ["kombu.transport.redis", "celery.worker.pidbox"])
+def test_redis_errors_of_libraries_that_try_again_are_logged_without_traceback(logger: str) -> None:
     stream = io.StringIO()
     configure_logging(LogLevel.INFO, LogFormat.JSON, stream)
-    for name in ("kombu.transport.redis", "courier.test"):
+    for name in (logger, "courier.test"):
         logging.getLogger(name).warning("trying again", exc_info=ConnectionRefusedError("Command # 1 (HSET x)"))
     ours, other = map(json.loads, stream.getvalue().splitlines())
     assert ours["message"] == "trying again"

@@ -31,7 +31,6 @@ from producer.cursors.signatures import CursorSigner
 from producer.loop import Producer
 from producer.quarantine import Quarantine
 from tests.support.alert_files import AlertFiles
-from tests.support.examples import LONG
 from tests.support.fakes import Clock, CommitOnly, policy, settings_for
 from tests.support.sources import ListLog
 
@@ -265,7 +264,7 @@ class FollowingList(Following):
 
 
 @pytest.mark.parametrize("machine", [FollowingFiles, FollowingList])
-@pytest.mark.parametrize("examples", [5, LONG])  # one takes 3 s
+@pytest.mark.parametrize("examples", [5, pytest.param(50, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])])
 def test_existing_alerts_are_committed_exactly_once(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch, examples: int, machine: type[Following]
 ) -> None:

@@ -6,6 +6,4 @@ from typing import Final
 
 import pytest
 
-LONG: Final = pytest.param(150, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])
-
-EXAMPLES: Final = [15, LONG]
+EXAMPLES: Final = [15, pytest.param(150, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])]

