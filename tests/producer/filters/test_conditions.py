@@ -168,14 +168,17 @@ def test_invalid_line_raises_with_conditions_too() -> None:
     ],
 )
 @pytest.mark.parametrize("end", [b"}", b',"z":"\xff"}'])
-def test_alert_of_a_megabyte_takes_less_than_50_ms(elements: bytes, end: bytes) -> None:
+def test_time_is_proportional_to_the_size_of_the_alert(elements: bytes, end: bytes) -> None:
     conditions = ("data.list = *b*", "data.list.x = *a*b*", "data.list ~ (a+)+b", "data.list.x !~ [ab]{5}c$")
     index = FilterIndex([block(str(n), except_=(one,)) for n, one in enumerate(conditions)])
-    raw = b'{"rule":{"level":7,"id":"1"},"data":{"list":[' + b",".join([elements] * 10_000) + b"]}" + end
-    assert 990_000 < len(raw) < 1_010_000
-    took_s = list[float]()
-    for _ in range(3):
-        start_s = time.process_time()
-        index.evaluate(raw)
-        took_s.append(time.process_time() - start_s)
-    assert min(took_s) < 0.05
+
+    def cpu_s(number: int) -> float:
+        raw = b'{"rule":{"level":7,"id":"1"},"data":{"list":[' + b",".join([elements] * number) + b"]}" + end
+        took_s = list[float]()
+        for _ in range(3):
+            start_s = time.process_time()
+            index.evaluate(raw)
+            took_s.append(time.process_time() - start_s)
+        return min(took_s)
+
+    assert cpu_s(10_000) < 12 * cpu_s(2_500), "a megabyte: 4 times the size, 16 times the time if it were quadratic"
