@@ -105,7 +105,7 @@ def _differs(name: str, ours: dict[str, Any], published: PublishedPolicy) -> boo
     if key is None or key.field not in ours:
         return False
     if isinstance(ours[key.field], Secret) and is_reference(ours[key.field].reveal()):
-        return False  # the producer publishes what it stands for
+        return False  # the producer publishes its value
     try:
         return bool(ours[key.field] != key.reader.parse(published[name]))
     except ValueError:  # of a newer version

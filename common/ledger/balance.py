@@ -32,7 +32,7 @@ ENDED: Final = ("delivered", "skipped", "discarded", "expired", "moved")
 class Unaccounted(msgspec.Struct, frozen=True):
     """The left side of each equation less its right side: 0 if the numbers add up.
 
-    More than 0: so many are missing. Less than 0: so many are counted twice, or the left side has been reset.
+    More than 0: that number is missing. Less than 0: that number is counted twice, or the left side has been reset.
     """
 
     alerts: int

@@ -28,7 +28,7 @@ def replace(value: Any, old: str, new: str) -> str:
     text, old, new = text_of(value), text_of(old), text_of(new)
     if not old:
         return text
-    room = MAX_TEXT_CHARS // max(1, len(new))  # so many replacements fit at most
+    room = MAX_TEXT_CHARS // max(1, len(new))  # replacements that fit at most
     return text.replace(old, new, room)[:MAX_TEXT_CHARS]
 
 

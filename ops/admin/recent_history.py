@@ -62,7 +62,7 @@ def cells(history: RecentHistory, now_ms: int) -> tuple[str, ...]:
 
 
 def sample_size(integrations: int) -> int:
-    """Return how many entries to read of each of so many integrations."""
+    """Return how many entries to read of each integration, given their number."""
     return max(MIN_SAMPLE, min(SAMPLE, MAX_ENTRIES // max(1, integrations)))
 
 

@@ -89,7 +89,7 @@ class Watcher:
         """
         if os.path.islink(self._path):  # noqa: PTH114 — as below
             # The target can change, and the link's folder does not report a new file in the target's folder.
-            self._folders = {os.path.dirname(self._path), os.path.dirname(os.path.realpath(self._path))}  # noqa: PTH120
+            self._folders = {os.path.dirname(self._path), os.path.dirname(os.path.realpath(self._path))}  # noqa: PTH120 — as texts, which are compared
         if self._notifier:
             self._watch(self._notifier)
         try:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 MAX_TOTAL: Final = 6_000
 EMPTY: Final = "\u2013"
-"""Stands for a value that Discord would refuse as empty."""
+"""Replaces a value that Discord would refuse as empty."""
 
 
 class Discord(Chat):

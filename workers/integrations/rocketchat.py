@@ -57,7 +57,7 @@ class RocketChat(Chat):
         self._own = {name: value for name, value in members.items() if value}
 
     def payload(self, message: Message, alert: Alert) -> dict[str, Any]:  # noqa: ARG002 — the message is enough
-        """Return a message with one attachment; it has no footer, so a note stands at the end of the text."""
+        """Return a message with one attachment; it has no footer, so a note goes to the end of the text."""
         attachment = slack_attachment(message)
         if message.note:
             attachment["text"] = f"{message.text}\n{message.note}".strip()

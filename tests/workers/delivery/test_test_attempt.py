@@ -158,7 +158,7 @@ def test_a_failed_test_as_the_probe_of_a_breaker_leaves_the_next_probe_to_anothe
     assert world.released(ID) == [ID], "the newest is the probe"
     world.task.deliver({"slack": [ID]})
     assert world.ledger.status("slack").breaker == "half-open"
-    assert world.dispatcher.dispatched == ["slack"], "what waits is released"
+    assert world.dispatcher.dispatched == ["slack"], "waiting deliveries are released"
     limits = Limits.of(policy(), world.registry.target(SLACK))
     ((probe,),) = world.ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, limits=limits)
     assert probe == "other"

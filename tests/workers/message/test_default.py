@@ -25,7 +25,7 @@ SAMPLES = [
 ]
 
 
-def told(**parts: Any) -> dict[str, str]:
+def leaves(**parts: Any) -> dict[str, str]:
     return dict(telling_leaves(parts))
 
 
@@ -56,7 +56,7 @@ def test_a_windows_event_tells_who_from_where_and_how() -> None:
         "failureReason": "%%2313",
     }
     system = {"eventID": "4625", "channel": "Security", "message": "An account failed to log on.", "opcode": "0"}
-    assert told(data={"win": {"system": system, "eventdata": eventdata}}) == {
+    assert leaves(data={"win": {"system": system, "eventdata": eventdata}}) == {
         "eventID": "4625",
         "targetUserName": "ADMINISTRATOR",
         "ipAddress": "203.0.113.7",
@@ -77,7 +77,7 @@ def test_a_changed_file_tells_its_path_and_what_changed() -> None:
         "uname_after": "root",
         "inode_after": 5,
     }
-    assert told(syscheck=syscheck) == {
+    assert leaves(syscheck=syscheck) == {
         "path": "/etc/passwd",
         "event": "modified",
         "changed_attributes": "size, mtime",
@@ -100,16 +100,16 @@ def test_a_changed_file_tells_its_path_and_what_changed() -> None:
     ],
 )
 def test_what_tells_most_comes_first(data: dict[str, Any], first: str) -> None:
-    assert next(iter(told(data=data))) == first
+    assert next(iter(leaves(data=data))) == first
 
 
 def test_the_leaves_are_bounded() -> None:
-    assert len(told(data={f"k{n}": "v" for n in range(10_000)})) == MAX_TELLING
+    assert len(leaves(data={f"k{n}": "v" for n in range(10_000)})) == MAX_TELLING
     deep: Any = "v"
     for _ in range(100):
         deep = {"a": deep}
-    assert told(data={"x": deep}) == {}
-    assert told(data={"srcip": "9" * 10_000, "other": "x" * 10_000}) == {"srcip": "9" * 300}
+    assert leaves(data={"x": deep}) == {}
+    assert leaves(data={"srcip": "9" * 10_000, "other": "x" * 10_000}) == {"srcip": "9" * 300}
 
 
 def test_mitre_techniques_are_named() -> None:

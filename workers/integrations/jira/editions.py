@@ -25,7 +25,7 @@ MAX_ISSUES: Final = 5
 
 
 class Edition(Protocol):
-    """One edition of Jira. `mark` is a word of letters, digits and hyphens that stands for one delivery."""
+    """One edition of Jira. `mark` is a word of letters, digits and hyphens that identifies one delivery."""
 
     @property
     def markup(self) -> Markup:

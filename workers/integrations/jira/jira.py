@@ -240,7 +240,7 @@ def _edition(name: EditionName | None, url: str) -> Edition:
 
 
 def _hash(kind: str, text: str) -> str:
-    """Return a word that stands for a group, kind `g`, or for a delivery, `d`. It is safe in JQL and as a label."""
+    """Return a word that identifies a group, kind `g`, or a delivery, `d`. It is safe in JQL and as a label."""
     return f"courier-{kind}-{hashlib.blake2b(text.encode('utf-8', 'replace'), digest_size=12).hexdigest()}"
 
 

@@ -31,7 +31,7 @@ WRITTEN_MS = round(1000 * (written_at_s(alert(0)) or 0))
 
 
 class Entry(NamedTuple):
-    """An entry of the history; the ids of deliveries begin with the one of the alert, for which `ID` stands."""
+    """An entry of the history; the ids of deliveries begin with that of the alert, written `ID`."""
 
     delivery: str
     ended_ms: int = WRITTEN_MS + 5000
