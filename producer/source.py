@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
-    from common.settings.values import LogPosition
+    from common.settings.moments import LogPosition
 
 
 class Span(Protocol):

@@ -19,10 +19,10 @@ import msgspec
 from common.connection.urls import SENTINEL_SCHEMES, complete_url, show_url
 from common.logs import DeliveryLog, LogFormat, LogLevel
 from common.secret import Secret
+from common.settings.moments import LogPosition, start_position
 from common.settings.rate_limit import RateLimit
 from common.settings.secret_values import credentials, secret, secret_url, secret_url_or_reference, variables
 from common.settings.values import (
-    LogPosition,
     Reader,
     boolean,
     duration,
@@ -36,7 +36,6 @@ from common.settings.values import (
     percentage,
     rate_limits,
     size,
-    start_position,
     text,
 )
 

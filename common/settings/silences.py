@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
 from common.settings.definition import non_empty, texts
+from common.settings.moments import moment
 from common.settings.schema import Key, keys_of
-from common.settings.values import Reader, boolean, quoted, require_text
+from common.settings.values import boolean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,23 +22,6 @@ if TYPE_CHECKING:
 SILENCES: Final = "silences"
 
 REQUIRED: Final = ("until", "why")
-
-
-def moment() -> Reader[datetime]:
-    """Read a time with its UTC offset."""
-
-    def parse(raw: object) -> datetime:
-        try:
-            time = raw if isinstance(raw, datetime) else datetime.fromisoformat(require_text(raw))
-            if time.tzinfo is not None:
-                return time.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        raise ValueError(f"{quoted(raw)} is not a time with UTC offset")
-
-    return Reader(
-        'a time such as "2026-01-31T08:00:00Z"', parse, lambda value: value.isoformat().replace("+00:00", "Z")
-    )
 
 
 class SilenceTable(msgspec.Struct, frozen=True, kw_only=True):

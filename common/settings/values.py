@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from common.settings.rate_limit import RateLimit, parse_rate_limit
 from common.settings.units import format_duration, format_size, parse_duration, parse_size
@@ -28,25 +27,7 @@ Displayed = bool | int | str | list[int] | list[str] | list[dict[str, str]] | di
 """A value for display: in the form of courier.toml, with secrets masked."""
 
 _QUOTED_CHARACTERS: Final = 60
-_POSITION: Final = re.compile(
-    r"([0-9]{4}/[A-Z][a-z]{2}/ossec-alerts-[0-9]{2}(?:-[0-9]{3,6})?\.json|[^/:]+\.json):([0-9]{1,18})"
-)
-
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252})?")
-
-
-class LogPosition(NamedTuple):
-    """A position in the alert log, FILE:BYTE, such as `2026/Jan/ossec-alerts-31.json:1234`.
-
-    `file` is the path of a dated log, relative to the folder of the current log and without the suffix of a compressed
-    file. A name without a folder means the current log.
-    """
-
-    file: str
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,30 +130,6 @@ def rate_limits() -> Reader[tuple[RateLimit, ...]]:
 def path() -> Reader[Path]:
     """Read a path; the loader makes it absolute."""
     return Reader("a path", lambda raw: Path(require_non_empty(raw)), str)
-
-
-def start_position(words: type[E]) -> Reader[E | datetime | LogPosition]:
-    """Read one word of a closed list, a time with UTC offset, or a position in the alert log."""
-
-    def parse(raw: object) -> E | datetime | LogPosition:
-        if raw in list(words):
-            return words(str(raw))
-        if isinstance(raw, str) and (found := _POSITION.fullmatch(raw)):
-            return LogPosition(found[1], int(found[2]))
-        try:
-            time = raw if isinstance(raw, datetime) else datetime.fromisoformat(require_text(raw))
-            if time.tzinfo is not None:
-                return time.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        raise ValueError(f"{quoted(raw)} is not one of the words, a time with UTC offset or a position")
-
-    def show(value: E | datetime | LogPosition) -> str:
-        return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
-
-    choices = " or ".join(f'"{word}"' for word in words)
-    example = '"2026/Jan/ossec-alerts-31.json:1234"'
-    return Reader(f'{choices}, a time such as "2026-01-31T08:00:00Z" or a position such as {example}', parse, show)
 
 
 def integers(low: int, high: int) -> Reader[tuple[int, ...]]:

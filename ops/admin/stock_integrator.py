@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.errors import ConfigError, CourierError
-from common.settings.values import LogPosition
+from common.settings.moments import LogPosition
 from producer.alertlog.directory import LogDirectory, root_of
 from producer.alertlog.log_file import open_log_file
 from producer.configuration import read_configuration

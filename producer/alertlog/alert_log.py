@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from common.settings.moments import LogPosition
     from common.settings.schema import ProducerSettings
-    from common.settings.values import LogPosition
     from producer.source import Batch, Lag, Line
 
 

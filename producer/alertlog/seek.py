@@ -12,7 +12,7 @@ from producer.alertlog.directory import CURRENT
 from producer.alertlog.log_file import BLOCK_BYTES, FileReplaced, PlainLogFile
 
 if TYPE_CHECKING:
-    from common.settings.values import LogPosition
+    from common.settings.moments import LogPosition
     from producer.alertlog.directory import LogDirectory
     from producer.alertlog.line_reader import LineReader
     from producer.alertlog.log_file import LogFile

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from common.errors import LedgerDamaged
 from common.ledger import Stored
 from common.registry.entries import MANAGER
+from common.settings.moments import LogPosition
 from common.settings.published_policy import publish_policy
 from common.settings.schema import Start
-from common.settings.values import LogPosition
 from producer.cursors.signatures import unsigned
 from producer.cursors.subscription import Subscription
 

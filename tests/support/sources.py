@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from common.settings.values import LogPosition
+    from common.settings.moments import LogPosition
     from producer.source import Line, Source
 
 STREAM = "items"

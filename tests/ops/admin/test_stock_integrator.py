@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.errors import CourierError
-from common.settings.values import LogPosition
+from common.settings.moments import LogPosition
 from ops.admin.stock_integrator import Daemon, read_progress, running
 from ops.cli.main import main
 from producer.alertlog import AlertLog
