@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from typing import Final
 
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 
-EXTRA: Final = "courier-integrator[apprise]"
-
-NOT_INSTALLED: Final = f"Apprise is not installed here: install {EXTRA} for each worker"
+NOT_INSTALLED: Final = "Apprise is not installed here; for each worker: pip install 'courier-integrator[apprise]'"
 
 _URL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+_.-]{0,40}://\S+")
-
-
-def is_installed() -> bool:
-    """Say whether this Python has Apprise, without importing it."""
-    return find_spec("apprise") is not None
 
 
 def check_url(url: str) -> None:

@@ -158,6 +158,10 @@ def _any_html(text: str) -> str:
     return _ANY_MENTION.sub("@\u200b", _html(text))
 
 
+def _any_fenced(text: str) -> str:
+    return f"{_FENCE}\n{_any_text(text)}\n{_FENCE}"
+
+
 def _repair_slack(text: str) -> tuple[str, str]:
     text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text)).rstrip("`") if text.endswith("`") else text
     text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text))
@@ -242,8 +246,10 @@ ROCKETCHAT: Final = MARKDOWN._replace(name="Rocket.Chat Markdown", escape=_rocke
 """A backslash escapes only `*_~`#.` (its source, `message-parser/src/grammar.pegjs`). Everything else that has a
 meaning, such as links, mentions, spoilers, lists and formulas between backslashes, is broken by an invisible space."""
 
-ANY_TEXT: Final = Markup("plain text of any service", _any_text)
-ANY_MARKDOWN: Final = MARKDOWN._replace(name="Markdown of any service", escape=_any_markdown)
-ANY_HTML: Final = HTML._replace(name="HTML of any service", escape=_any_html)
+ANY_TEXT: Final = Markup("plain text of any service", _any_text, code=_any_text)
+ANY_MARKDOWN: Final = MARKDOWN._replace(name="Markdown of any service", escape=_any_markdown, code=_any_fenced)
+ANY_HTML: Final = HTML._replace(
+    name="HTML of any service", escape=_any_html, code=lambda text: f"<pre>{_any_html(text)}</pre>"
+)
 """For Apprise, whose plugins pass these formats on to services of which Courier knows nothing: an invisible space also
 breaks what is a mention, a tag or a link there."""

@@ -205,6 +205,14 @@ def test_a_response_that_says_no_in_its_body_is_no_delivery(sending: Sending, lo
     assert outcome.detail == 'Lark (Feishu) refused the message: HTTP 200: {"code": 19001, "msg": "bad ********"}'
 
 
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"[" * 100_000, b'{"code": "0"', b" " * 2_000_000])
+def test_a_hostile_response_is_no_delivery_and_no_crash(body: bytes, sending: Sending, local: Web) -> None:
+    local.body = body
+    outcome = sending.send(SERVICES["opsgenie"].url)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.INVALID_RESPONSE
+
+
 def test_a_redirect_is_not_followed(sending: Sending, local: Web) -> None:
     local.status, local.headers = 302, {"Location": "/elsewhere"}
     outcome = sending.send(SERVICES["json"].url + "&redirect=yes")
@@ -283,7 +291,7 @@ def test_without_apprise_alerts_wait_and_the_outcome_says_what_to_install(
     outcome = sending.send(SERVICES["discord"].url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.NOT_CONFIGURED
-    assert "install courier-integrator[apprise]" in outcome.detail
+    assert "pip install 'courier-integrator[apprise]'" in outcome.detail
 
 
 def test_the_plugins_without_http_are_known() -> None:
