@@ -97,6 +97,26 @@ class MailReply(Response, frozen=True, kw_only=True):
 CONTENT = "content"
 
 
+class AppriseCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One message by Apprise. `format` is text, markdown or html; `kind` is info, warning or failure."""
+
+    url: Secret
+    title: str
+    body: str
+    format: str
+    kind: str
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return f"AppriseCall({self.format})"
+
+
+class AppriseReply(Response, frozen=True, kw_only=True):
+    """The response that counts of those that a plugin got. `is_refused`: its body says no, whatever the status."""
+
+    is_refused: bool = False
+
+
 class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a custom script: its file name, the contents of its private files and its arguments (spec 4.3)."""
 

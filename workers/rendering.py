@@ -12,7 +12,7 @@ import msgspec
 from common.errors import TransportError
 from common.outcome import Reason
 from common.secret import MASK
-from workers.calls import Mail, ScriptCall, SyslogFrames
+from workers.calls import AppriseCall, Mail, ScriptCall, SyslogFrames
 from workers.transports.http.transport import prepare
 from workers.transports.script.transport import arguments
 
@@ -27,7 +27,8 @@ OPTIONS_FILE: Final = Path("<options file>")
 class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """One call. A request or a mail: method, url, headers, body. Script: argv, and files by their name in argv.
 
-    Syslog: TCP or TLS as method, the collector's address as url, and body.
+    Syslog: TCP or TLS as method, the collector's address as url, and body. Apprise: its format as method, the URL, and
+    title and body; what the plugin makes of them is not known.
     """
 
     method: str = ""
@@ -39,7 +40,7 @@ class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def render_call(
-    call: Request | Mail | ScriptCall | SyslogFrames, redactor: Redactor, *, debug: bool = False
+    call: Request | Mail | ScriptCall | SyslogFrames | AppriseCall, redactor: Redactor, *, debug: bool = False
 ) -> RenderedCall:
     """Return a call with the secrets of its integration masked. `debug` is the argument that scripts get.
 
@@ -48,6 +49,10 @@ def render_call(
     if isinstance(call, SyslogFrames):
         body = redactor.text(call.body.decode("utf-8", "replace"))
         return RenderedCall(method="TLS" if call.is_tls else "TCP", url=call.address, body=body)
+    if isinstance(call, AppriseCall):
+        body = redactor.text("\n\n".join(filter(None, (call.title, call.body))))
+        schema = call.url.reveal().strip().partition("://")[0]
+        return RenderedCall(method=f"APPRISE {call.format}", url=f"{schema}://{MASK}", body=body)
     if isinstance(call, ScriptCall):
         return _script(call, redactor, debug=debug)
     return _mail(call, redactor) if isinstance(call, Mail) else _request(call, redactor)

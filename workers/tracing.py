@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from common.ledger import SettleOutcome
 from common.telemetry.spans import fail
-from workers.calls import Mail, MailReply, Request, Response, ScriptCall, ScriptExit, SyslogFrames
+from workers.calls import AppriseCall, Mail, MailReply, Request, Response, ScriptCall, ScriptExit, SyslogFrames
 from workers.delivery.attempt_log import alert_id
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def _described(call: Any) -> tuple[str, dict[str, str | int]]:
         return "SMTP", _server(call.server.url)
     if isinstance(call, ScriptCall):
         return "script", {"process.executable.name": call.name}
+    if isinstance(call, AppriseCall):
+        return "Apprise", {}
     return ("syslog" if isinstance(call, SyslogFrames) else "datagram"), {}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
 from common.services import (
+    apprise,
     discord,
     email,
     googlechat,
@@ -55,6 +56,7 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         "iris": iris.DECLARATION,
         "splunk-hec": splunk_hec.DECLARATION,
         "syslog": syslog.DECLARATION,
+        "apprise": apprise.DECLARATION,
     }
 )
 """What each service declares. `workers/integrations/registry.py` has the code, by the same names."""

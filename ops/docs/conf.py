@@ -33,7 +33,7 @@ suppress_warnings = [
 CHAPTERS: Final = {
     "Run": (
         *("running", "settings", "cookbook", "conditions", "windows", "silences"),
-        *("messages", "services", "telegram-ntfy", "email", "cases", "webhook", "splunk-hec", "syslog"),
+        *("messages", "services", "telegram-ntfy", "email", "cases", "webhook", "splunk-hec", "syslog", "apprise"),
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (

@@ -19,6 +19,7 @@ from workers.integrations.iris import IRIS_MARKUP
 from workers.integrations.jira.wiki import WIKI
 from workers.integrations.registry import SERVICES, make_service
 from workers.message.markup import (
+    ANY_TEXT,
     GOOGLE_CHAT,
     HTML,
     MARKDOWN,
@@ -64,9 +65,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "iris": {"hook_url": "https://iris.example", "api_key": "0123456789abcdef"},
     "splunk-hec": {"hook_url": "https://splunk.example:8088", "api_key": "0123456789abcdef"},
     "syslog": {"syslog": {"address": "siem.example:6514"}},
+    "apprise": {"hook_url": "json://json.example/x"},
 }
 OWN_MARKUPS = {**CHATS, "slack": SLACK, "jira": WIKI, "thehive": MARKDOWN, "iris": IRIS_MARKUP}
-OWN_MARKUPS |= {"telegram": HTML, "ntfy": PLAIN, "email": HTML}
+OWN_MARKUPS |= {"telegram": HTML, "ntfy": PLAIN, "email": HTML, "apprise": ANY_TEXT}
 MARKUPS = {name: OWN_MARKUPS.get(name, NONE) for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 

@@ -10,6 +10,7 @@ from workers.integrations.helpers.service_options import ServiceOptions, ignore_
 from workers.integrations.registry import make_service
 from workers.integrations.syslog.syslog import Syslog
 from workers.redaction import Redactor
+from workers.transports.apprise import AppriseTransport
 from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
@@ -60,6 +61,8 @@ def build_service(
     service = make_service(integration, choices, redactor=redactor, signer=signer)
     if integration.service == "email":
         return service, SmtpTransport(policy)
+    if integration.service == "apprise":
+        return service, AppriseTransport(HttpTransport(policy, connections or Connections()), policy)
     if isinstance(service, Syslog):
         return service, SyslogTransport(policy)
     if integration.kind is Kind.HTTP:

@@ -18,7 +18,7 @@ from common.delivery_test import MAX_WAIT_S
 from common.errors import LedgerError, TransportError
 from common.ledger import Settlement, SettleOutcome
 from common.outcome import Reason
-from workers.calls import Mail, Request, ScriptCall, SyslogFrames
+from workers.calls import AppriseCall, Mail, Request, ScriptCall, SyslogFrames
 from workers.delivery.response import ResponseRecorder
 from workers.delivery.test_report import (
     MAX_CALLS,
@@ -168,7 +168,7 @@ def _outcome(result: Settlement) -> tuple[str, str, str]:
 
 def _call_report(recorded: RecordedCall, redactor: Redactor, responses: ResponseRecorder) -> CallReport:
     rendered = RenderedCall()
-    if isinstance(recorded.call, Request | Mail | ScriptCall | SyslogFrames):
+    if isinstance(recorded.call, Request | Mail | ScriptCall | SyslogFrames | AppriseCall):
         try:
             rendered = bounded(render_call(recorded.call, redactor))
         except TransportError:

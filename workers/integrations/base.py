@@ -9,7 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from common.outcome import Reason, Rejected, Retry, Skipped
-from workers.calls import Datagram, Mail, MailReply, Request, Response, ScriptCall, ScriptExit, Sent, SyslogFrames
+from workers.calls import (
+    AppriseCall,
+    Datagram,
+    Mail,
+    MailReply,
+    Request,
+    Response,
+    ScriptCall,
+    ScriptExit,
+    Sent,
+    SyslogFrames,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +41,7 @@ class NotSendable(Exception):  # noqa: N818 — not an error of ours: it carries
         super().__init__(outcome.reason)
 
 
-C = TypeVar("C", Request, ScriptCall, Datagram, Mail, SyslogFrames)
+C = TypeVar("C", Request, ScriptCall, Datagram, Mail, SyslogFrames, AppriseCall)
 A_contra = TypeVar("A_contra", Response, ScriptExit, Sent, MailReply, contravariant=True)
 
 

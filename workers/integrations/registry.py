@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from common.errors import ConfigError
 from common.integration import Kind
 from common.outcome import Reason, Rejected
+from workers.integrations.apprise import Apprise
 from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.discord import Discord
 from workers.integrations.email import Email
@@ -77,8 +78,9 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "iris": Iris,
     "splunk-hec": SplunkHec,
     "syslog": Syslog,
+    "apprise": Apprise,
 }
-"""The built-in services, by name. `email` uses SMTP, `syslog` its own transport, all others HTTP."""
+"""The built-in services, by name. `email`, `syslog` and `apprise` have transports of their own, all others HTTP."""
 
 
 def make_service(

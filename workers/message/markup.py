@@ -91,6 +91,10 @@ _MENTION: Final = re.compile(r"(?<![^\W_])@(?=\w)")
 """Not within an address of mail: who copies it must not get an invisible space with it."""
 
 
+_ANY_MENTION: Final = re.compile(r"(?<![^\W_])@(?=\S)")
+_OF_ANY_SERVICE: Final = re.compile(rf"{_ANY_MENTION.pattern}|<(?=\S)|\](?=\()")
+"""What begins a mention, a tag or a link in texts of one service or another."""
+
 _PLAIN: Final = re.compile(r"(?!\d+[.)](?:\s|$))[^\W_](?:[^\W_]|[ .,:;/'%\"-])*")
 """A text without a meaning in any Markdown, as most names and values of alerts are: this costs less than escaping."""
 
@@ -142,6 +146,22 @@ def _rocketchat(text: str) -> str:
     return _ROCKETCHAT_PAIRS.sub("\\g<0>\u200b", readable(text)).translate(_ROCKETCHAT)
 
 
+def _any_text(text: str) -> str:
+    return _OF_ANY_SERVICE.sub("\\g<0>\u200b", readable(text)).replace("`", _SAFE_BACKTICK)
+
+
+def _any_markdown(text: str) -> str:
+    return _teams(text).replace("\\<", "\\<\u200b")
+
+
+def _any_html(text: str) -> str:
+    return _ANY_MENTION.sub("@\u200b", _html(text))
+
+
+def _any_fenced(text: str) -> str:
+    return f"{_FENCE}\n{_any_text(text)}\n{_FENCE}"
+
+
 def _repair_slack(text: str) -> tuple[str, str]:
     text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text)).rstrip("`") if text.endswith("`") else text
     text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text))
@@ -162,6 +182,8 @@ def _repair_html(text: str) -> tuple[str, str]:
     text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text))
     open_tags: list[str] = []
     for closing, name in _TAG.findall(text):
+        if name == "br":
+            continue
         if not closing:
             open_tags.append(name)
         elif open_tags and open_tags[-1] == name:
@@ -223,3 +245,11 @@ MATTERMOST: Final = MARKDOWN._replace(name="Mattermost Markdown", escape=_matter
 ROCKETCHAT: Final = MARKDOWN._replace(name="Rocket.Chat Markdown", escape=_rocketchat, bold=lambda text: f"*{text}*")
 """A backslash escapes only `*_~`#.` (its source, `message-parser/src/grammar.pegjs`). Everything else that has a
 meaning, such as links, mentions, spoilers, lists and formulas between backslashes, is broken by an invisible space."""
+
+ANY_TEXT: Final = Markup("plain text of any service", _any_text, code=_any_text)
+ANY_MARKDOWN: Final = MARKDOWN._replace(name="Markdown of any service", escape=_any_markdown, code=_any_fenced)
+ANY_HTML: Final = HTML._replace(
+    name="HTML of any service", escape=_any_html, code=lambda text: f"<pre>{_any_html(text)}</pre>"
+)
+"""For Apprise, whose plugins pass these formats on to services of which Courier knows nothing: an invisible space also
+breaks what is a mention, a tag or a link there."""

@@ -4,6 +4,7 @@ finding.py   one finding and its severity
 filters.py   the filters of a block as text
 nodes.py     other managers with the same Redis
 paths.py     alert log, state folder, queue socket
+apprise.py   whether Apprise accepts the hook_url of its integrations
 scripts.py   whether each custom script can run, with the worker's own check
 recent.py    how many recent alerts each block matches, with the producer's own filters
 report.py    the complete report

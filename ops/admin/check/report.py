@@ -8,6 +8,7 @@ from common.conditions import parse_named_conditions
 from common.integration import MANAGER_ID, Integration
 from common.settings.schema import INTEGRATIONS
 from common.settings.sources import dotted
+from ops.admin.check.apprise import check_apprise
 from ops.admin.check.conditions import check_conditions, check_silences
 from ops.admin.check.filters import describe
 from ops.admin.check.finding import Finding, Severity, error, warning
@@ -96,6 +97,7 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
     for integration in configuration.integrations:
         own = [_warning(one) for one in configuration.warnings if one.block == integration.id]
         found = [*own, *check_script(integration, settings.policy(integration), settings.worker)]
+        found += check_apprise(integration)
         if why := recent.why_none.get(integration.id, ""):
             found.append(warning(why, f"{integration.file}:{integration.line}"))
         found += check_conditions(integration, names, configuration.agents, is_explained=AGENT_GROUPS in why)

@@ -48,7 +48,7 @@ def test_packaged_file_sets_exactly_the_known_keys() -> None:
     limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "self_alert_lag")]
     limits += [(INTEGRATIONS, mail, "rate_limits") for mail in ("telegram", "ntfy", "email")]
     limits += [(INTEGRATIONS, "email", "concurrency")]
-    limits += [(INTEGRATIONS, chat, "rate_limits") for chat in chats]
+    limits += [(INTEGRATIONS, chat, "rate_limits") for chat in ("apprise", *chats)]
     of_jira = [(INTEGRATIONS, "jira", name) for name in ("concurrency", "rate_limits")]
     assert paths == [*FIXED, *of_scripts, *limits, *of_jira]
 
@@ -206,6 +206,7 @@ def limits(settings: Settings) -> list[str]:
         ("telegram", ["1/s", "20/min"]),
         ("ntfy", ["12/min"]),
         ("email", ["30/min"]),
+        ("apprise", ["30/min"]),
         ("custom-x", []),
         ("manager", []),
     ],

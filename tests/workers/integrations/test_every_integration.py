@@ -12,6 +12,7 @@ from common.outcome import Delivered, Reason, Rejected, Retry
 from common.services import MERGES_OPTIONS
 from tests.workers.integrations.examples import alert, response, service
 from workers.alert.alert import Alert
+from workers.calls import AppriseCall
 from workers.integrations.base import Batching, NotSendable
 from workers.integrations.registry import SERVICES
 
@@ -52,6 +53,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "iris": {"hook_url": "https://iris.example.com", "api_key": TOKEN},
     "splunk-hec": {"hook_url": f"https://me:{PASSWORD}@splunk.example.com:8088", "api_key": TOKEN},
     "syslog": {"syslog": {"address": "siem.example.com:6514"}},
+    "apprise": {"hook_url": f"json://me:{PASSWORD}@hooks.example.com/{TOKEN}?+X-Token={TOKEN}"},
 }
 BY_HTTP = [name for name in SERVICES if name not in {"email", "syslog"}]
 """test_email.py has the same tests for the replies of SMTP; syslog has no replies."""
@@ -159,7 +161,9 @@ def test_broken_options_are_refused_without_quoting_them(name: str, options: str
     assert TOKEN not in shown(refused.value.outcome)
 
 
-def everything_in(call: Request) -> list[str]:
+def everything_in(call: Request | AppriseCall) -> list[str]:
+    if isinstance(call, AppriseCall):
+        return [call.url.reveal(), call.title, call.body]
     body = (call.body or b"").decode()
     return [call.url, call.url.split("/", 3)[3], body, str(dict(call.headers)), str(dict(call.params))]
 

@@ -13,7 +13,7 @@ from workers.integrations.registry import SERVICES, make_service
 def test_every_stock_integration_has_a_service() -> None:
     stock = {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse"}
     chats = {"teams", "discord", "googlechat", "mattermost", "rocketchat"}
-    others = {"telegram", "ntfy", "email", "webhook", "jira", "thehive", "iris", "splunk-hec", "syslog"}
+    others = {"telegram", "ntfy", "email", "webhook", "jira", "thehive", "iris", "splunk-hec", "syslog", "apprise"}
     assert set(SERVICES) == stock | chats | others
     assert isinstance(make_service(MANAGER), Manager)
 

@@ -69,7 +69,7 @@ def web(context: ssl.SSLContext | None = None) -> Iterator[Web]:
             self.end_headers()
             self.wfile.write(served.body)
 
-        do_GET = do_POST = response  # noqa: N815 — http.server's names
+        do_GET = do_POST = do_PUT = response  # noqa: N815 — http.server's names
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from common.outcome import ManagerEvent
-    from workers.calls import Mail, Request
+    from workers.calls import AppriseCall, Mail, Request
     from workers.integrations.base import Service
 
 MD5 = "44d88612fea8a8f36de82e1278abb02f"
@@ -56,6 +56,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "iris": {"hook_url": "https://iris.example.com", "api_key": "k" * 32},
     "splunk-hec": {"hook_url": "https://splunk.example.com:8088", "api_key": "k" * 32},
     "syslog": {"syslog": {"address": "siem.example.com:6514", "format": "cef"}},
+    "apprise": {"hook_url": "pover://uuuuuuuuuuuuuuuuuuuuuuuuuuuuuu@tttttttttttttttttttttttttttttt"},
 }
 ORIGIN = FallbackOf("custom-a-script-with-a-rather-long-name", Reason.SCRIPT_UNUSABLE)
 CHARACTERS = {"ascii": "a", "latin": "é", "asian": "警", "emoji": "🚨"}
@@ -214,6 +215,12 @@ def calls_for(served: Service[Any, Any], given_: Alert) -> Sequence[Request]:
         return ()
 
 
+def fits_pushover(call: AppriseCall) -> None:
+    """As Apprise says of it."""
+    assert utf16_units(call.title) <= 250
+    assert utf16_units(call.body) <= 1024
+
+
 FITS: dict[str, Callable[[Any], None]] = {
     "slack": fits_slack,
     "shuffle": fits_anything,  # it documents no limit
@@ -234,6 +241,7 @@ FITS: dict[str, Callable[[Any], None]] = {
     "iris": fits_iris,
     "splunk-hec": fits_hec,
     "syslog": fits_syslog,
+    "apprise": fits_pushover,
 }
 
 
