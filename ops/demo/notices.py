@@ -70,7 +70,10 @@ def email(content: bytes) -> Reply:
     return Reply(**_recorded({**shown, **subject}, linked_id(text.encode("utf-8", "replace"))))
 
 
-NOTICES: Final[Mapping[str, Callable[[Received], Reply]]] = {"telegram": telegram, "ntfy": ntfy}
+NOTICES: Final[Mapping[str, Callable[[Received], Reply]]] = {
+    "telegram": telegram,
+    "ntfy": ntfy,
+}
 """The services for a phone, by the name in Courier's configuration."""
 
 
