@@ -70,6 +70,9 @@ e2e: install ## docker compose on a real engine, as root: build, scale, kill, ch
 fuzz: install ## fuzz every parser of untrusted input, guided by coverage (MINUTES=10 for all, DOORS="record letter")
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(DOORS)
 
+new-service: install ## write module, tests, documentation and demo of a new service (NAME=zulip)
+	@$(BIN)/python -m ops.new_service "$(NAME)"
+
 audit: install ## check every locked package against the advisory database
 	$(BIN)/python -m ops.release.audit
 
@@ -101,4 +104,4 @@ bench-%: install ## run one benchmark, such as bench-delivery or bench-isolation
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom release pictures docs bench soak clean
+.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz new-service audit sbom release pictures docs bench soak clean

@@ -17,7 +17,7 @@ from setuptools.command.sdist import sdist
 LAUNCHER = "ops/launcher"
 FOLDERS = find_namespace_packages(
     include=["common*", "ops*", "producer*", "workers*"],
-    exclude=["ops.docs*", "ops.launcher*", "*.__pycache__*"],
+    exclude=["ops.docs*", "ops.launcher*", "ops.new_service*", "*.__pycache__*"],
 )
 COMMIT_FILE = "common/commit.txt"
 SHORT = 7

@@ -10,6 +10,7 @@ from common.conditions import parse_condition
 from common.errors import ConditionError
 from common.integration_options import parse_options
 from common.services import MERGES_OPTIONS, REQUIRED, SERVICES, check_service
+from common.services.declaration import Declaration
 from producer.filters.index import FilterIndex
 from producer.ossec_conf.elements import check_hook_url
 from producer.ossec_conf.integration_ids import check_id
@@ -37,9 +38,13 @@ def table_problems(
     for option in required:
         if getattr(integration, option) is None:
             yield "service", f"{integration.service} needs {option}: add it to the table"
+    declared = SERVICES.get(integration.service, Declaration())
     if "hook_url" in required and integration.hook_url is not None:
-        check = SERVICES[integration.service].hook_url or check_hook_url
-        yield from _problem("hook_url", check, integration.hook_url.reveal())
+        url = integration.hook_url.reveal()
+        found = list(_problem("hook_url", declared.hook_url or check_hook_url, url))
+        yield from found or _problem("hook_url", declared.address, url)
+    if integration.api_key is not None:
+        yield from _problem("api_key", declared.key, integration.api_key.reveal())
     if integration.service in MERGES_OPTIONS and integration.options is not None:
         yield from _problem("options", parse_options, integration.options.reveal())
     stock = msgspec.structs.replace(integration, only=(), except_=())
@@ -53,9 +58,10 @@ def table_problems(
 
 
 def _problem(
-    key: str, check: Callable[[Value], object], value: Value, *, prefix: str = ""
+    key: str, check: Callable[[Value], object] | None, value: Value, *, prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
     try:
-        check(value)
+        if check:
+            check(value)
     except ValueError as error:
         yield key, f"{prefix}{error}"

@@ -26,6 +26,7 @@ from common.services import (
     thehive,
     webhook,
 )
+from common.services.addresses import api_address, header_value
 from common.services.declaration import Declaration
 from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
@@ -41,7 +42,7 @@ SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
         "shuffle": Declaration(
             required=("hook_url",), message=frozenset({"title", "text", "template"}), merges_options=True
         ),
-        "maltiverse": Declaration(required=("hook_url", "api_key")),
+        "maltiverse": Declaration(required=("hook_url", "api_key"), address=api_address, key=header_value),
         "teams": Declaration(required=("hook_url",), message=ALL_PARTS, merges_options=True),
         "discord": discord.DECLARATION,
         "googlechat": googlechat.DECLARATION,

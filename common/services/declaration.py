@@ -42,8 +42,9 @@ class Declaration(NamedTuple):
     `check` yields the key and the problem of options that contradict each other; the error names file, line and key.
     `message` are the parts of `[integrations.ID.message]` that the service shows, none if it shows no message.
     `hook_url` checks the address of a service that does not use HTTP; it raises ValueError, which must not quote it.
-    `json_templates` are the options that hold the template of a JSON document. `merges_options` says whether `options`
-    replace members of what is sent (spec 5.1).
+    `address` and `key` check hook_url and api_key further, where not every URL or text will do; they raise ValueError
+    as well. `json_templates` are the options that hold the template of a JSON document. `merges_options` says whether
+    `options` replace members of what is sent (spec 5.1).
     """
 
     required: tuple[str, ...] = ()
@@ -53,3 +54,5 @@ class Declaration(NamedTuple):
     json_templates: frozenset[str] = frozenset()
     merges_options: bool = False
     hook_url: Callable[[str], object] | None = None
+    address: Callable[[str], object] | None = None
+    key: Callable[[str], object] | None = None

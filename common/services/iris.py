@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from common.services.addresses import api_address, header_value
 from common.services.declaration import Declaration
 from common.services.tags import MAX_ID, id_table, tag_list
 from common.settings.definition import non_empty
@@ -57,4 +58,6 @@ class IrisOptions(msgspec.Struct, frozen=True, kw_only=True):
     iocs: Annotated[bool, boolean()] = True
 
 
-DECLARATION: Final = Declaration(required=("hook_url", "api_key"), options=IrisOptions, message=ALL_PARTS)
+DECLARATION: Final = Declaration(
+    required=("hook_url", "api_key"), options=IrisOptions, message=ALL_PARTS, address=api_address, key=header_value
+)

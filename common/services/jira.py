@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from common.services.addresses import api_address, header_value
 from common.services.declaration import Declaration
 from common.services.tags import label_list
 from common.settings.definition import non_empty
@@ -69,5 +70,7 @@ DECLARATION: Final = Declaration(
     options=JiraOptions,
     check=check,
     message=ALL_PARTS,
+    address=api_address,
+    key=header_value,
     json_templates=frozenset({"fields"}),
 )

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from common.services.addresses import topic_of
 from common.services.declaration import Declaration
 from common.settings.definition import texts
 from common.settings.message import ALL_PARTS
@@ -17,4 +18,6 @@ class NtfyOptions(msgspec.Struct, frozen=True, kw_only=True):
     tags: Annotated[tuple[str, ...], texts()] = ()
 
 
-DECLARATION: Final = Declaration(required=("hook_url",), options=NtfyOptions, message=ALL_PARTS, merges_options=True)
+DECLARATION: Final = Declaration(
+    required=("hook_url",), options=NtfyOptions, message=ALL_PARTS, address=topic_of, merges_options=True
+)

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from common.services.addresses import api_address, header_value
 from common.services.declaration import Declaration
 from common.services.tags import tag_list
 from common.settings.message import ALL_PARTS
@@ -35,4 +36,6 @@ class TheHiveOptions(msgspec.Struct, frozen=True, kw_only=True):
     case_template: Annotated[str | None, optional(text("the name of a case template", r".{1,128}"))] = None
 
 
-DECLARATION: Final = Declaration(required=("hook_url", "api_key"), options=TheHiveOptions, message=ALL_PARTS)
+DECLARATION: Final = Declaration(
+    required=("hook_url", "api_key"), options=TheHiveOptions, message=ALL_PARTS, address=api_address, key=header_value
+)

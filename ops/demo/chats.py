@@ -11,7 +11,18 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.demo.http_types import Received, Reply, json_object, json_reply, part, text_of, text_reply
+from ops.demo.http_types import (
+    Received,
+    Reply,
+    first,
+    items,
+    json_object,
+    json_reply,
+    part,
+    plain,
+    text_of,
+    text_reply,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,29 +35,28 @@ MAX_ROCKETCHAT_CHARS: Final = 5_000
 
 TINTS: Final = {"Attention": "#a30200", "Warning": "#daa038", "Good": "#2eb886"}
 
-_ESCAPE: Final = re.compile(r"\\([^\w\s])")
 _TAG: Final = re.compile(r"<[^<>]*>")
 
 
 def teams(request: Received) -> Reply:
     """Answer as a workflow does: 202, or 400 if the body is no message with a card."""
-    card = part(_first(json_object(request.body), "attachments"), "content")
+    card = part(first(json_object(request.body), "attachments"), "content")
     if part(card, "type") != "AdaptiveCard" or len(request.body) > MAX_TEAMS_BYTES:
         error = {"error": {"code": "TriggerInputSchemaMismatch", "message": "The input body is not a message"}}
         return json_reply(HTTPStatus.BAD_REQUEST, error)
-    blocks = [one for one in _list(card, "body") if isinstance(one, dict)]
+    blocks = [one for one in items(card, "body") if isinstance(one, dict)]
     texts = [text_of(one.get("text")) for one in blocks if one.get("type") == "TextBlock"]
-    facts = [(part(one, "title"), part(one, "value")) for block in blocks for one in _list(block, "facts")]
-    link = part(_first(card, "actions"), "url")
-    tint = TINTS.get(text_of(part(_first(card, "body"), "color")), "")
+    facts = [(part(one, "title"), part(one, "value")) for block in blocks for one in items(block, "facts")]
+    link = part(first(card, "actions"), "url")
+    tint = TINTS.get(text_of(part(first(card, "body"), "color")), "")
     shown = _shown(texts[:1], texts[1:], facts, tint)
     return Reply(status=HTTPStatus.ACCEPTED, content=b"", **_recorded(shown, link))
 
 
 def discord(request: Received) -> Reply:
     """Answer as a webhook with `wait=true` does: 200 with the message, or 400 with what is wrong."""
-    embed = _first(json_object(request.body), "embeds")
-    fields = [(part(one, "name"), part(one, "value")) for one in _list(embed, "fields")]
+    embed = first(json_object(request.body), "embeds")
+    fields = [(part(one, "name"), part(one, "value")) for one in items(embed, "fields")]
     texts = [text_of(part(embed, name)) for name in ("title", "description")]
     blank = [name for name, value in fields if not text_of(name).strip() or not text_of(value).strip()]
     if not texts[0] or blank or sum(map(len, texts)) + sum(len(f"{n}{v}") for n, v in fields) > MAX_EMBED_CHARS:
@@ -57,14 +67,14 @@ def discord(request: Received) -> Reply:
 
 def googlechat(request: Received) -> Reply:
     """Answer as a webhook of a space does: 200 with the name of the message, or 400."""
-    card = part(_first(json_object(request.body), "cardsV2"), "card")
-    widgets = _list(_first(card, "sections"), "widgets")
+    card = part(first(json_object(request.body), "cardsV2"), "card")
+    widgets = items(first(card, "sections"), "widgets")
     if not widgets or len(request.body) > MAX_CHAT_BYTES:
         return json_reply(HTTPStatus.BAD_REQUEST, {"error": {"code": 400, "status": "INVALID_ARGUMENT"}})
     texts = [text_of(part(one, "textParagraph", "text")) for one in widgets]
     plain = [html.unescape(_TAG.sub("", one.replace("<br>", "\n"))) for one in texts if one]
     colour = re.search(r'color="(#[0-9a-f]{6})"', texts[0])
-    link = part(_first(part(widgets[-1], "buttonList"), "buttons"), "onClick", "openLink", "url")
+    link = part(first(part(widgets[-1], "buttonList"), "buttons"), "onClick", "openLink", "url")
     shown: dict[str, Any] = {
         "title": plain[0],
         "text": "\n".join(plain[1:]),
@@ -103,8 +113,8 @@ CHATS: Final[Mapping[str, Callable[[Received], Reply]]] = {
 
 def _attachment(request: Received, longest: int) -> dict[str, Any] | None:
     """Return what to record of the attachment, None if there is none or it is too long."""
-    one = _first(json_object(request.body), "attachments")
-    rows = [(part(row, "title"), part(row, "value")) for row in _list(one, "fields")]
+    one = first(json_object(request.body), "attachments")
+    rows = [(part(row, "title"), part(row, "value")) for row in items(one, "fields")]
     texts = [text_of(part(one, name)) for name in ("title", "text")]
     if not texts[0] or sum(map(len, texts)) + sum(len(f"{n}{v}") for n, v in rows) > longest:
         return None
@@ -117,22 +127,8 @@ def _recorded(shown: dict[str, Any], link: Any) -> dict[str, Any]:
 
 def _shown(title: list[str], text: list[str], rows: list[tuple[Any, Any]], colour: str) -> dict[str, Any]:
     return {
-        "title": _plain("".join(title)),
-        "text": _plain("\n".join(text)),
-        "rows": [[_plain(text_of(name)), _plain(text_of(value))] for name, value in rows],
+        "title": plain("".join(title)),
+        "text": plain("\n".join(text)),
+        "rows": [[plain(text_of(name)), plain(text_of(value))] for name, value in rows],
         "colour": colour,
     }
-
-
-def _plain(text: str) -> str:
-    """Return a text as the service shows it: without the backslashes and entities that escape it."""
-    return html.unescape(_ESCAPE.sub(r"\1", text)).replace("\u200b", "")
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    found = part(value, name)
-    return found if isinstance(found, list) else []
-
-
-def _first(value: Any, name: str) -> Any:
-    return next(iter(_list(value, name)), None)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from common.json_depth import check_depth
+
+_ESCAPE: Final = re.compile(r"\\([^\w\s])")
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +29,8 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """A service's response, and the fields of the recorded message: identity, title, note and `shown`, its body.
 
-    `status` 0 closes the connection without a response.
+    `status` 0 closes the connection without a response. A search is not recorded. `more` are the other messages of a
+    request that has several; only what they record counts.
     """
 
     status: int = 200
@@ -36,6 +41,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     note: str = ""
     shown: Any = None
+    is_recorded: bool = True
+    more: tuple[Reply, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -73,3 +80,19 @@ def part(value: Any, *names: str) -> Any:
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+def plain(text: str) -> str:
+    """Return a text as a service shows it: without the backslashes and entities that escape it."""
+    return html.unescape(_ESCAPE.sub(r"\1", text)).replace("\u200b", "")
+
+
+def items(value: Any, name: str) -> list[Any]:
+    """Return the list of this name in an object, an empty one if there is none."""
+    found = part(value, name)
+    return found if isinstance(found, list) else []
+
+
+def first(value: Any, name: str) -> Any:
+    """Return the first item of the list of this name, None if there is none."""
+    return next(iter(items(value, name)), None)

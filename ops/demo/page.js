@@ -20,6 +20,15 @@ const SECTIONS = [
   ["googlechat", "Google Chat", "cards", chat],
   ["mattermost", "Mattermost", "posts", chat],
   ["rocketchat", "Rocket.Chat", "messages", chat],
+  ["telegram", "Telegram", "messages", notice],
+  ["ntfy", "ntfy", "notifications", notice],
+  ["email", "Mailbox", "mails", mail],
+  ["jira", "Jira", "issues", item],
+  ["thehive", "TheHive", "alerts", item],
+  ["iris", "IRIS", "alerts", item],
+  ["webhook", "Webhook", "CloudEvents", event],
+  ["splunk-hec", "Splunk", "events", event],
+  ["syslog", "Syslog", "messages of RFC 5424", event],
   ["manager", "Wazuh manager", "events in its queue", manager],
 ];
 
@@ -80,10 +89,9 @@ function chat(message) { // title, text and rows beside a bar in the colour of t
   const body = fields(message.body);
   const bot = make("div", "bot", make("i", "", "W"), "Wazuh", make("span", "app", "APP"),
     make("span", "soft", `#${message.integration}`), clock(message));
-  const rows = [].concat(body.rows || []).map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value)));
   const tint = { "#2eb886": "good", "#daa038": "warning", "#e8590c": "warning", "#a30200": "danger" }[body.colour] || "plain";
   return [bot, make("div", `attachment is-${tint}`, make("p", "title", body.title),
-    body.text ? make("pre", "", body.text) : null, rows.length ? make("dl", "", rows) : null)];
+    body.text ? make("pre", "", body.text) : null, rows(body))];
 }
 
 function pagerduty(message) {
@@ -137,6 +145,36 @@ function ticket(message) {
   ];
 }
 
+const chips = (body) => [].concat(body.chips || []).map(([tint, words]) => chip(text(tint), words));
+const rows = (body) => { // names and values side by side, none if there are none
+  const made = [].concat(body.rows || []).map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value)));
+  return made.length ? make("dl", "", made) : null;
+};
+
+function notice(message) { // on a phone: who, when, then the message in a bubble
+  const body = fields(message.body);
+  return [top(message, make("span", "soft", body.to), ...chips(body)),
+    make("div", "bubble", make("p", "title", body.title), make("p", "lines", body.text), soft(...[].concat(body.labels || []).map(text)))];
+}
+
+function mail(message) { // as a mail program shows an open mail
+  const body = fields(message.body);
+  return [make("div", "bot", make("i", "", text(body.from).slice(0, 1)), make("span", "", body.from), clock(message)),
+    make("p", "title", body.title, " ", body.importance === "high" ? chip("danger", "important") : null),
+    soft(`to ${text(body.to)}`, text(body.date)), make("p", "lines", body.text)];
+}
+
+function item(message) { // key, title and state, then labels, description and observables
+  const body = fields(message.body);
+  return [top(message, make("code", "", body.key), make("strong", "", body.title), ...chips(body)),
+    soft(...[].concat(body.labels || []).map(text)), body.text ? make("pre", "", body.text) : null, rows(body)];
+}
+
+function event(message) { // a line of a log search: when, where, and the event as it came
+  const body = fields(message.body);
+  return [top(message, ...chips(body), make("strong", "", message.title)), soft(text(body.time), text(body.host)), make("pre", "", body.raw)];
+}
+
 function manager(message) {
   const level = Number((/level (\d+)/.exec(message.note) || [])[1] || 0);
   const tint = level >= 12 ? "danger" : level >= 7 ? "warning" : "info";
@@ -162,7 +200,7 @@ function build() {
     const count = make("span", "count", `0 ${noun}`);
     const section = make("section", service, make("h2", "", title, count), list);
     const tally = make("li", "", title, make("b", "", "0"));
-    section.hidden = tally.hidden = render === chat; // until its first message: the sample has none of them
+    section.hidden = tally.hidden = [chat, notice, mail, item, event].includes(render); // until the first message
     document.getElementById("board").append(section);
     document.getElementById("tally").append(tally);
     lists.set(service, { section, item: tally, list, count, tally: tally.lastChild, noun, accepted: 0 });

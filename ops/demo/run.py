@@ -92,7 +92,7 @@ class _Demo:
         self._stage = set_stage(
             home,
             plan.config,
-            address=self._target.address,
+            places=self._target.places,
             flower_port=self._flower_port,
             unusable=found.unusable,
         )

@@ -10,15 +10,20 @@ import msgspec
 
 from common.errors import ConfigError
 from common.integration import Integration, Kind
+from common.settings.load import load_settings
 from ops.demo.chats import CHATS
 from ops.demo.rewrite_config import redirect, service_of
 from ops.demo.target import Route
+from producer.configuration import read_configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 SAMPLE: Final = Path(__file__).with_name("sample")
 ALERTS: Final = SAMPLE / "alerts.json"
+TABLES: Final = SAMPLE / "services.toml"
+"""The services that are not in the sample's ossec.conf, with places in angle brackets for their addresses."""
+
 SCRIPT: Final = SAMPLE / "custom-ticket"
 SCRIPT_MODE: Final = 0o550
 """Not writable even by its owner, as spec 4.4 requires."""
@@ -66,22 +71,36 @@ def set_stage(
     home: Path,
     config: Path | None,
     *,
-    address: str,
+    places: Mapping[str, str],
     flower_port: int,
     unusable: frozenset[str] = frozenset(),
 ) -> Stage:
     """Write all files of a demo with this ossec.conf, None for the sample's, to `home`. Raises ConfigError.
 
+    `places` are the addresses of the target: `http` for the URL, and for the sample `smtp` and `syslog`.
     Scripts of the integrations in `unusable` are not replaced: their deliveries must fail in the demo, too.
     """
+    address = places["http"]
     content, integrations = redirect(_read(config), address, file=str(config or "ossec.conf"))
     (home / "ossec.conf").write_bytes(content)
     _place_scripts(home / "integrations", (one for one in integrations if one.id not in unusable))
     stage = Stage(home, integrations)
     stage.alerts.touch()
-    stage.settings.write_text("\n".join(_settings(integrations, address, flower_port)))
+    tables = () if config else (_tables(places),)
+    stage.settings.write_text("\n".join((*_settings(integrations, address, flower_port), *tables)))
     stage.settings.chmod(0o600)  # regardless of the umask: Courier refuses settings that others can write
-    return stage
+    if config:
+        return stage
+    settings = load_settings(file=stage.settings, environment={}, cwd=home)
+    return Stage(home, read_configuration(settings).integrations)
+
+
+def _tables(places: Mapping[str, str]) -> str:
+    """Return the sample's tables with the addresses of the target."""
+    text = TABLES.read_text("utf-8")
+    for name, place in places.items():
+        text = text.replace(f"<{name}>", place)
+    return text
 
 
 def _read(config: Path | None) -> bytes:

@@ -18,11 +18,15 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, ResponseStartLine, responses
 
 from ops.demo import lookups, services
+from ops.demo.cases import CASES
 from ops.demo.chats import CHATS
+from ops.demo.events import EVENTS, syslog
 from ops.demo.faults import Faults
 from ops.demo.http_types import Received, Reply, text_reply
+from ops.demo.listeners import listen, mail_protocol, syslog_protocol
 from ops.demo.manager import QueueSocket
 from ops.demo.messages import Inbox
+from ops.demo.notices import NOTICES, email
 from ops.demo.page import page
 
 if TYPE_CHECKING:
@@ -37,7 +41,11 @@ SERVICES: Final[dict[str, Callable[[Received], Reply]]] = {
     "virustotal": lookups.virustotal,
     "maltiverse": lookups.maltiverse,
     **CHATS,
+    **CASES,
+    **NOTICES,
+    **EVENTS,
 }
+"""Each service that uses HTTP, by the name in Courier's configuration; `ticket` is the sample's script."""
 
 HTTP_NOT_FOUND: Final = 404
 
@@ -58,8 +66,7 @@ class Target:
         self.routes: dict[str, Route] = {}
         self._faults = Faults() if faults is None else faults
         self._socket_path = socket_path
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
-        self._listener.setblocking(False)
+        self._listener, self._mails, self._syslog = listen(port), listen(), listen()
         self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="target", daemon=True)
@@ -69,6 +76,12 @@ class Target:
     def address(self) -> str:
         """The URL of the page, and the prefix of every service's URL."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the sample's services are: what stands in place of each name in angle brackets."""
+        ports = {"smtp": self._mails, "syslog": self._syslog}
+        return {"http": self.address} | {name: f"127.0.0.1:{one.getsockname()[1]}" for name, one in ports.items()}
 
     def start(self) -> None:
         """Start the thread and wait until the server accepts requests."""
@@ -80,7 +93,8 @@ class Target:
         if self._thread.ident is not None:
             self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
-        self._listener.close()
+        for one in (self._listener, self._mails, self._syslog):
+            one.close()
         self._loop.close()
         self._socket_path.unlink(missing_ok=True)
 
@@ -92,17 +106,28 @@ class Target:
         answer = SERVICES[route.service](request)
         fault = self._faults.next_for(route.service) if answer.accepted else None
         reply = fault or answer
-        self.inbox.add(
-            service=route.service,
-            integration=route.integration,
-            status=reply.status,
-            accepted=reply.accepted,
-            identity=answer.identity,
-            title=answer.title,
-            note=reply.note,
-            body=answer.shown,
-        )
+        if answer.is_recorded:
+            self._record(route, answer, reply)
         return reply
+
+    def receive(self, service: str, answer: Reply) -> None:
+        """Record a message that did not come by HTTP: to the integration with this service."""
+        for route in self.routes.values():
+            if route.service == service:
+                self._record(route, answer, answer)
+
+    def _record(self, route: Route, answer: Reply, reply: Reply) -> None:
+        for one in (answer, *answer.more):
+            self.inbox.add(
+                service=route.service,
+                integration=route.integration,
+                status=reply.status,
+                accepted=reply.accepted,
+                identity=one.identity,
+                title=one.title,
+                note=reply.note or one.note,
+                body=one.shown,
+            )
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -114,10 +139,16 @@ class Target:
         transport, _ = await self._loop.create_datagram_endpoint(
             lambda: QueueSocket(self.inbox), local_addr=str(self._socket_path), family=socket.AF_UNIX
         )
+        mails = await self._loop.create_server(
+            mail_protocol(self._loop, lambda content: self.receive("email", email(content))), sock=self._mails
+        )
+        messages = await self._loop.create_server(
+            syslog_protocol(lambda message: self.receive("syslog", syslog(message))), sock=self._syslog
+        )
         self._ready.set()
         await self._ended.wait()
-        transport.close()
-        server.stop()
+        for one in (transport, mails, messages, server):
+            one.stop() if isinstance(one, HTTPServer) else one.close()
         await server.close_all_connections()
         await asyncio.sleep(0)  # lets the transports' last callbacks run
 

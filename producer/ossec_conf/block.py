@@ -12,7 +12,7 @@ from common.errors import ConfigError
 from common.integration import SCRIPT_PREFIX, Integration
 from common.integration_options import parse_options
 from common.secret import Secret
-from common.services import MERGES_OPTIONS
+from common.services import MERGES_OPTIONS, SERVICES
 from common.settings.values import quoted
 from producer.ossec_conf import elements
 from producer.ossec_conf.dialect import MAX_TEXT_BYTES, UNREADABLE
@@ -156,6 +156,9 @@ class _BlockReader:
                 self._refuse(f"is missing: {name} needs it; add <{element}>…</{element}> to the block", element)
         if "hook_url" in values and "hook_url" in REQUIRED[name]:
             self._check("hook_url", values["hook_url"], elements.check_hook_url)
+        for element, check in (("hook_url", SERVICES[name].address), ("api_key", SERVICES[name].key)):
+            if check and element in values and element not in {error.element for error in self.errors}:
+                self._check(element, values[element], check)
         if "options" in values and name in MERGES_OPTIONS:
             self._check("options", values["options"], parse_options)
 

@@ -35,6 +35,7 @@ from producer.filters.integration_filter import IntegrationFilter
 from producer.filters.sregex import compile_sregex
 from producer.ossec_conf import parse_ossec_conf
 from producer.salvage import spans
+from tests.fuzz.service_doors import SERVICE_DOORS
 from workers.alert.alert import Alert
 from workers.calls import Response
 from workers.celery_worker import remote_control
@@ -244,6 +245,6 @@ DOORS: Final[Mapping[str, Callable[[bytes], None]]] = {
     for door in (
         *(ossec_conf, sregex, alert_line, conditions, options, courier_toml),
         *(queue_message, record, history_entry, registry_entry, manager_event, letter, http_answer, retry_after),
-        *(flower_event, printable_text, agents),
+        *(flower_event, printable_text, agents, *SERVICE_DOORS),
     )
 }

@@ -218,3 +218,24 @@ def test_a_chat_replaces_the_script_of_a_block(tmp_path: Path, service: str) -> 
     found = read(tmp_path, toml, BLOCK.format(f"custom-{service}", ""))
     assert errors(found) == []
     assert published(by_id(found)[f"custom-{service}"]).service == service
+
+
+@pytest.mark.parametrize(
+    ("service", "keys", "problem"),
+    [
+        ("thehive", 'hook_url = "https://s3cr3t@hive.example"\napi_key = "k"', "hook_url: is not http(s)://HOST"),
+        ("iris", 'hook_url = "https://iris.example?s3cr3t"\napi_key = "k"', "hook_url: is not http(s)://HOST"),
+        (
+            "jira",
+            'hook_url = "https://jira.example"\napi_key = "s3cr3t\\u20ac"\njira.project = "S"',
+            "api_key: has char",
+        ),
+        ("ntfy", 'hook_url = "https://s3cr3t.example/"', "hook_url: has no topic"),
+    ],
+)
+def test_an_address_or_key_that_the_service_module_cannot_use_is_refused(
+    tmp_path: Path, service: str, keys: str, problem: str
+) -> None:
+    (error,) = errors(read(tmp_path, f'[integrations.soc]\nservice = "{service}"\n{keys}\n', ""))
+    assert f"integrations.soc.{problem}" in str(error)
+    assert "s3cr3t" not in str(error)

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from common.integration import Integration
 from common.secret import Secret
+from tests.workers.integrations.every_service import SETTINGS
 from tests.workers.integrations.examples import alert, rule, service
+from workers.alert.alert import Alert
+from workers.calls import AppriseCall, Mail
 from workers.integrations import slack
 from workers.integrations.helpers.service_options import ServiceOptions
 from workers.integrations.iris import IRIS_MARKUP
-from workers.integrations.jira.wiki import WIKI
 from workers.integrations.registry import SERVICES, make_service
 from workers.message.markup import (
     ANY_TEXT,
@@ -49,25 +51,7 @@ CHATS = {
     "mattermost": MATTERMOST,
     "rocketchat": ROCKETCHAT,
 }
-SETTINGS: dict[str, dict[str, Any]] = {
-    "slack": {"hook_url": "https://hooks.example/services/T0/B0/x"},
-    "pagerduty": {"api_key": "0123456789abcdef"},
-    "shuffle": {"hook_url": "https://shuffle.example/api/v1/hooks/x"},
-    "virustotal": {"api_key": "0123456789abcdef"},
-    "maltiverse": {"api_key": "0123456789abcdef", "hook_url": "https://api.maltiverse.example"},
-    "webhook": {"hook_url": "https://hooks.example/x"},
-    "telegram": {"api_key": "1:k", "telegram": {"chat": 1}},
-    "ntfy": {"hook_url": "https://ntfy.example/x"},
-    "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
-    **{name: {"hook_url": "https://hooks.example/x"} for name in CHATS},
-    "jira": {"hook_url": "https://jira.example", "api_key": "0123456789abcdef", "jira": {"project": "SOC"}},
-    "thehive": {"hook_url": "https://hive.example", "api_key": "0123456789abcdef"},
-    "iris": {"hook_url": "https://iris.example", "api_key": "0123456789abcdef"},
-    "splunk-hec": {"hook_url": "https://splunk.example:8088", "api_key": "0123456789abcdef"},
-    "syslog": {"syslog": {"address": "siem.example:6514"}},
-    "apprise": {"hook_url": "json://json.example/x"},
-}
-OWN_MARKUPS = {**CHATS, "slack": SLACK, "jira": WIKI, "thehive": MARKDOWN, "iris": IRIS_MARKUP}
+OWN_MARKUPS = {**CHATS, "slack": SLACK, "jira": PLAIN, "thehive": MARKDOWN, "iris": IRIS_MARKUP}
 OWN_MARKUPS |= {"telegram": HTML, "ntfy": PLAIN, "email": HTML, "apprise": ANY_TEXT}
 MARKUPS = {name: OWN_MARKUPS.get(name, NONE) for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
@@ -81,9 +65,30 @@ def hostile(text: Any) -> Any:
     )
 
 
+def content(call: Any) -> bytes:
+    """Return what a call sends."""
+    match call:
+        case Mail():
+            return call.message
+        case AppriseCall():
+            return f"{call.title}\n{call.body}".encode()
+        case _:
+            return call.body or bytes(call.url.encode())
+
+
 def test_each_service_names_its_markup() -> None:
     services: dict[str, Any] = {name: service(name, **SETTINGS[name]) for name in SERVICES}
     assert {name: one.markup for name, one in services.items()} == MARKUPS
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_hostile_text_reaches_no_service_as_control_characters(name: str) -> None:
+    for text in HOSTILE:
+        given_ = Alert(hostile(text).raw[:-1] + b', "syscheck": {"md5_after": "44d88612fea8a8f36de82e1278abb02f"}}')
+        for call in service(name, **SETTINGS[name]).build_calls(given_):
+            sent = content(call)
+            assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", sent)
+            assert not re.search("[\u2028\u202a-\u202e\ud800-\udfff]", sent.decode())
 
 
 @pytest.mark.parametrize("text", HOSTILE)

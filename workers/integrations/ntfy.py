@@ -15,10 +15,10 @@ UnifiedPush (github.com/binwiederhier/ntfy, server/errors.go, 50701): retried, a
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 
+from common.services.addresses import topic_of
 from common.services.ntfy import NtfyOptions
 from common.services.sections import options_of
 from workers.integrations.chat import Chat
@@ -51,15 +51,11 @@ class Ntfy(Chat):
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         try:
-            parts = urlsplit(config.hook_url(block).reveal())
-            path, _, topic = parts.path.rstrip("/").rpartition("/")
-            server = urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
-        except ValueError:
-            raise config.config_error(block, "hook_url", "is not a URL") from None
-        if not topic:
-            raise config.config_error(block, "hook_url", "has no topic: write https://SERVER/TOPIC")
-        super().__init__(block, statuses, choices, server)
-        self._fixed: dict[str, Any] = {"topic": unquote(topic)}
+            topic = topic_of(config.hook_url(block).reveal())
+        except ValueError as error:
+            raise config.config_error(block, "hook_url", str(error)) from None
+        super().__init__(block, statuses, choices, topic.server)
+        self._fixed: dict[str, Any] = {"topic": topic.name}
         if tags := options_of(block, NtfyOptions).tags:
             self._fixed["tags"] = list(tags)
         self._headers = {"Authorization": f"Bearer {block.api_key.reveal()}"} if block.api_key else {}

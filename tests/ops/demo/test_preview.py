@@ -34,7 +34,7 @@ def test_findings_come_first_and_unusable_scripts_are_kept(tmp_path: Path) -> No
     assert found.lines[-1].startswith("check: FAILED: 1 of 3 integrations can run")
     home = tmp_path / "demo"
     home.mkdir()
-    stage = set_stage(home, config, address="http://127.0.0.1:1", flower_port=1, unusable=found.unusable)
+    stage = set_stage(home, config, places={"http": "http://127.0.0.1:1"}, flower_port=1, unusable=found.unusable)
     assert [file.name for file in (home / "integrations").iterdir()] == ["custom-a"]
     assert list(replacements(stage.integrations, found)) == [
         "custom-a: the demo's script runs in place of custom-a",

@@ -8,17 +8,18 @@ import msgspec
 import pytest
 
 from common.errors import ConfigError
+from common.services import STOCK
 from common.settings.load import load_settings
 from ops.demo.chats import CHATS
 from ops.demo.rewrite_config import redirect, service_of
 from ops.demo.setup import SAMPLE, set_stage
-from ops.demo.target import SERVICES
 from producer.ossec_conf import parse_ossec_conf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ADDRESS = "http://127.0.0.1:1"
+PLACES = {"http": ADDRESS, "smtp": "127.0.0.1:2", "syslog": "127.0.0.1:3"}
 
 
 def block(inside: str, attributes: str = "") -> str:
@@ -43,7 +44,7 @@ def test_sample_changes_only_its_hook_urls() -> None:
     hook = re.compile(rb"<hook_url>[^<]*</hook_url>")
     own_id = re.compile(rb'<integration id="[^"]*">')
     assert own_id.sub(b"<integration>", hook.sub(b"", changed)) == hook.sub(b"", content)
-    assert {service_of(i) for i in integrations} == set(SERVICES) - set(CHATS)
+    assert {service_of(i) for i in integrations} == {*STOCK, "ticket"}
 
 
 def test_blocks_of_one_name_line_and_with_own_ids() -> None:
@@ -90,14 +91,14 @@ def test_comment_in_a_hook_url_is_replaced_too() -> None:
 
 
 def test_demo_folder_is_a_managers_home(tmp_path: Path) -> None:
-    stage = set_stage(tmp_path, None, address=ADDRESS, flower_port=5000)
+    stage = set_stage(tmp_path, None, places=PLACES, flower_port=5000)
     settings = load_settings(file=stage.settings, environment={}, cwd=tmp_path)
     assert settings.producer.alerts == stage.alerts
     assert settings.worker.queue_socket == tmp_path / "queue"
     assert (settings.state.dir, settings.flower.port) == (stage.state, 5000)
     for integration in stage.integrations:
         endpoint = settings.policy(integration).endpoint
-        assert (endpoint is None) == (integration.hook_url is not None)
+        assert (endpoint is None) == (integration.hook_url is not None or integration.service == "syslog")
         assert endpoint is None or endpoint.reveal() == f"{ADDRESS}/{integration.id}"
     script = tmp_path / "integrations" / "custom-ticket"
     assert script.stat().st_mode & 0o777 == 0o550
@@ -108,9 +109,9 @@ def test_demo_folder_is_a_managers_home(tmp_path: Path) -> None:
 def test_own_configuration(tmp_path: Path) -> None:
     config = tmp_path / "mine.conf"
     with pytest.raises(ConfigError, match=r"mine\.conf: cannot be read"):
-        set_stage(tmp_path, config, address=ADDRESS, flower_port=0)
+        set_stage(tmp_path, config, places=PLACES, flower_port=0)
     config.write_text(f"<ossec_config>{block('<name>custom-a</name>')}</ossec_config>")
-    stage = set_stage(tmp_path, config, address=ADDRESS, flower_port=0)
+    stage = set_stage(tmp_path, config, places=PLACES, flower_port=0)
     assert [service_of(i) for i in stage.integrations] == ["ticket"]
     assert (tmp_path / "integrations" / "custom-a").exists()
 
@@ -119,6 +120,6 @@ def test_own_configuration(tmp_path: Path) -> None:
 def test_a_block_for_a_chat_gets_courier_s_own_code(name: str, tmp_path: Path) -> None:
     config = tmp_path / "mine.conf"
     config.write_text(f"<ossec_config>{block(f'<name>custom-{name}</name>')}</ossec_config>")
-    stage = set_stage(tmp_path, config, address=ADDRESS, flower_port=0)
+    stage = set_stage(tmp_path, config, places=PLACES, flower_port=0)
     assert [service_of(i) for i in stage.integrations] == [name]
     assert f'service = "{name}"' in stage.settings.read_text()

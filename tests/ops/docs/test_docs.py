@@ -18,6 +18,7 @@ from common.secret import Secret
 from common.settings.load import load_settings
 from common.settings.sources import FILE_SUFFIX, FIXED, SETTINGS_VARIABLE
 from ops.cli.main import COMMANDS, courier
+from ops.new_service.__main__ import content_of, words_of
 from tests.workers.integrations.examples import FIELDS, alert, response
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.service_options import ServiceOptions
@@ -150,9 +151,9 @@ def test_the_example_of_contributing_is_a_service_module(tmp_path: Path) -> None
     service = module["Zulip"](block, statuses, ServiceOptions())
     (call,) = service.build_calls(alert())
     assert (call.method, call.url) == ("POST", "https://zulip.example/hook")
-    assert json.loads(call.body) == {
-        "text": f"{FIELDS['rule']['description']}\n\n{MARKDOWN.escape(FIELDS['full_log'])}",
-    }
+    assert source == content_of("module.txt", words_of("zulip"))
+    title, log, _ = json.loads(call.body)["text"].split("\n\n")
+    assert (title, log) == (FIELDS["rule"]["description"], MARKDOWN.escape(FIELDS["full_log"]))
     assert service.interpret(alert(), call, response(200)) == Delivered()
     assert isinstance(service.interpret_failure(alert(), call, TransportError(Reason.TIMEOUT, "late")), Retry)
 

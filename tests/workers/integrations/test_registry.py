@@ -5,16 +5,17 @@ import pytest
 from common.integration import Integration
 from common.outcome import Reason, Rejected
 from common.registry.entries import MANAGER
+from common.services import SERVICES as DECLARED
+from common.services import STOCK
+from tests.workers.integrations.every_service import SETTINGS
 from tests.workers.integrations.examples import alert, refusal
 from workers.integrations.manager import Manager
 from workers.integrations.registry import SERVICES, make_service
 
 
-def test_every_stock_integration_has_a_service() -> None:
-    stock = {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse"}
-    chats = {"teams", "discord", "googlechat", "mattermost", "rocketchat"}
-    others = {"telegram", "ntfy", "email", "webhook", "jira", "thehive", "iris", "splunk-hec", "syslog", "apprise"}
-    assert set(SERVICES) == stock | chats | others
+def test_every_declared_service_has_code_and_is_in_the_tests_of_all_services() -> None:
+    assert set(SERVICES) == set(DECLARED) == set(SETTINGS)
+    assert set(STOCK) <= set(SERVICES)
     assert isinstance(make_service(MANAGER), Manager)
 
 

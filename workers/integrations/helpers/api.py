@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from common.connection.urls import normalised
 from common.secret import Secret
+from common.services.addresses import api_address, header_value
 from workers.integrations.helpers import config
 
 if TYPE_CHECKING:
     from common.integration import Integration
 
-_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s<>\"'{}|\\^`?#]*)?")
-
 
 def address(block: Integration) -> Secret:
     """Return hook_url as the address that paths are added to, without a slash at its end. Raises ConfigError."""
-    url = normalised(config.hook_url(block).reveal())
-    if not _ADDRESS.fullmatch(url):
-        raise config.config_error(
-            block, "hook_url", "is not http(s)://HOST[:PORT][/PATH] without login, query or fragment"
-        )
-    return Secret(url.rstrip("/"))
+    try:
+        return Secret(api_address(config.hook_url(block).reveal()))
+    except ValueError as error:
+        raise config.config_error(block, "hook_url", str(error)) from None
 
 
 def key(block: Integration) -> Secret:
     """Return api_key. Raises ConfigError if there is none, or if an HTTP header cannot contain it."""
     secret = config.api_key(block)
-    if not all(character.isprintable() and ord(character) <= 0xFF for character in secret.reveal()):  # noqa: PLR2004 — Latin-1
-        raise config.config_error(block, "api_key", "has characters that an HTTP header cannot contain")
+    try:
+        header_value(secret.reveal())
+    except ValueError as error:
+        raise config.config_error(block, "api_key", str(error)) from None
     return secret

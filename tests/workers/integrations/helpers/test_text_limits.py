@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from common.ledger import FallbackOf
 from common.outcome import Delivered, Reason, Rejected
+from tests.workers.integrations.every_service import SETTINGS as EVERY_SERVICE
 from tests.workers.integrations.examples import FIELDS, alert, refusal, response, rule, service, the_body
 from workers.alert.alert import Alert
 from workers.delivery.fallback import annotate
@@ -36,25 +37,8 @@ if TYPE_CHECKING:
     from workers.integrations.base import Service
 
 MD5 = "44d88612fea8a8f36de82e1278abb02f"
-SETTINGS: dict[str, dict[str, Any]] = {
-    "slack": {"hook_url": "https://hooks.example.com/x"},
-    "shuffle": {"hook_url": "https://hooks.example.com/x"},
-    "pagerduty": {"api_key": "k" * 32},
-    "virustotal": {"api_key": "k" * 32},
-    "maltiverse": {"hook_url": "https://api.example.com", "api_key": "k" * 32},
-    "teams": {"hook_url": "https://hooks.example.com/x"},
-    "discord": {"hook_url": "https://hooks.example.com/x"},
-    "googlechat": {"hook_url": "https://hooks.example.com/x", "googlechat": {"thread": "rule-and-agent"}},
-    "mattermost": {"hook_url": "https://hooks.example.com/x"},
-    "rocketchat": {"hook_url": "https://hooks.example.com/x"},
-    "webhook": {"hook_url": "https://hooks.example.com/x"},
-    "telegram": {"api_key": "1:k", "telegram": {"chat": "@soc_alerts"}},
-    "ntfy": {"hook_url": "https://ntfy.example.com/x"},
-    "email": {"hook_url": "smtp://x", "email": {"from": "a@example.org", "to": "b@example.org"}},
-    "jira": {"hook_url": "https://soc.atlassian.net", "api_key": "k" * 32, "jira": {"project": "SOC"}},
-    "thehive": {"hook_url": "https://hive.example.com", "api_key": "k" * 32},
-    "iris": {"hook_url": "https://iris.example.com", "api_key": "k" * 32},
-    "splunk-hec": {"hook_url": "https://splunk.example.com:8088", "api_key": "k" * 32},
+SETTINGS: dict[str, dict[str, Any]] = EVERY_SERVICE | {
+    "googlechat": EVERY_SERVICE["googlechat"] | {"googlechat": {"thread": "rule-and-agent"}},
     "syslog": {"syslog": {"address": "siem.example.com:6514", "format": "cef"}},
     "apprise": {"hook_url": "pover://uuuuuuuuuuuuuuuuuuuuuuuuuuuuuu@tttttttttttttttttttttttttttttt"},
 }
@@ -278,7 +262,7 @@ def test_the_note_of_a_fallback_fits_into_the_summary(length: int) -> None:
 
 def test_options_cannot_exceed_the_limit_of_the_summary() -> None:
     options = json.dumps({"payload": {"summary": "x" * 2000, "source": "s", "severity": "info"}})
-    body = the_body("pagerduty", alert(), options=options, **SETTINGS["pagerduty"])
+    body = the_body("pagerduty", alert(), **(SETTINGS["pagerduty"] | {"options": options}))
     assert body["payload"] == {"summary": "x" * 1023 + "…", "source": "s", "severity": "info"}
 
 
