@@ -68,6 +68,7 @@ def set_stage(
     *,
     address: str,
     flower_port: int,
+    console_port: int = 0,
     unusable: frozenset[str] = frozenset(),
 ) -> Stage:
     """Write all files of a demo with this ossec.conf, None for the sample's, to `home`. Raises ConfigError.
@@ -79,7 +80,7 @@ def set_stage(
     _place_scripts(home / "integrations", (one for one in integrations if one.id not in unusable))
     stage = Stage(home, integrations)
     stage.alerts.touch()
-    stage.settings.write_text("\n".join(_settings(integrations, address, flower_port)))
+    stage.settings.write_text("\n".join(_settings(integrations, address, flower_port, console_port)))
     stage.settings.chmod(0o600)  # regardless of the umask: Courier refuses settings that others can write
     return stage
 
@@ -100,7 +101,7 @@ def _place_scripts(folder: Path, integrations: Iterable[Integration]) -> None:
         script.chmod(SCRIPT_MODE)
 
 
-def _settings(integrations: Iterable[Integration], address: str, flower_port: int) -> Iterator[str]:
+def _settings(integrations: Iterable[Integration], address: str, flower_port: int, console_port: int) -> Iterator[str]:
     yield f"""\
 # Written by the demo.
 [producer]
@@ -118,6 +119,9 @@ dir = "state"
 
 [flower]
 port = {flower_port}
+
+[console]
+port = {console_port}
 
 [integrations.default]
 start_at = "beginning"

@@ -37,7 +37,7 @@ CHAPTERS: Final = {
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (
-        *("operating", "explain", "failures", "runbooks/*", "command-line", "metrics", "flower", "scaling", "upgrade"),
+        *("operating", "explain", "failures", "runbooks/*", "command-line", "metrics", "console", "flower", "scaling", "upgrade"),
     ),
     "Move": ("migration", "compatibility"),
     "Understand": ("guarantees", "limits", "performance", "decisions/*"),
