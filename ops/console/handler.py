@@ -104,6 +104,13 @@ class PageHandler(RequestHandler):
             raise PageError(HTTPStatus.BAD_REQUEST, f"{name} is longer than {max_chars:,} characters")
         return value
 
+    def number(self, name: str, *, highest: int = 10**9) -> int:
+        """Return a whole number from the form or the query, from 0 (also if it is missing) to `highest`."""
+        value = self.text(name, max_chars=20) or "0"
+        if not (value.isascii() and value.isdecimal()) or int(value) > highest:
+            raise PageError(HTTPStatus.BAD_REQUEST, f"{name} is not a whole number up to {highest:,}")
+        return int(value)
+
     def reason(self) -> str:
         """Return the reason that every change needs."""
         if not (value := self.text("reason", max_chars=MAX_REASON_CHARS)):

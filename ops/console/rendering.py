@@ -2,7 +2,8 @@
 
 `{{ value }}` in a template is cut to MAX_CHARS, its control and invisible characters are shown as escapes
 (`common.printable`), and its markup is escaped. Filters give more: `long` for a whole text of several lines, `json` for
-a document, `time` and `ago` for a time in ms, `age` for seconds, `id` for a text to copy, `number` for a count.
+a document, `time` and `ago` for a time in ms, `age` for seconds, `id` for a text to copy,
+`number` for a count, `attribute` for a field of a form.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Templates:
             "ago": ago,
             "age": age,
             "id": copyable,
+            "attribute": attribute,
             "number": lambda value: f"{value:,}",
             "pluralize": pluralize,
             "curve": curve,
@@ -124,10 +126,20 @@ def copyable(text: str) -> Markup:
     return Markup('<code class="id" data-copy="{0}">{0}</code>').format(printable(text[:MAX_CHARS]))
 
 
-def link(path: str, **query: object) -> Markup:
+def address(path: str, **query: object) -> str:
     """Return a URL of the console, without the parameters that are empty."""
     pairs = [(name, value) for name, value in query.items() if value not in {None, ""}]
-    return escape(f"{path}?{urlencode(pairs)}" if pairs else path)  # Markup: `harmless` would cut a long one
+    return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def link(path: str, **query: object) -> Markup:
+    """Return `address` for an attribute."""
+    return attribute(address(path, **query))
+
+
+def attribute(value: object) -> Markup:
+    """Return the value of a form's field: whole and unchanged, because the browser sends it back."""
+    return escape(value)
 
 
 def curve(series: Series) -> Markup:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ops.console.pages import overview
+from ops.console.pages.dead_letter_changes import ActPage, ConfirmPage
+from ops.console.pages.dead_letters import DeadLetterPage, DeadLettersPage
 from ops.console.pages.overview import OverviewPage
 
 if TYPE_CHECKING:
@@ -23,7 +25,13 @@ class Page(NamedTuple):
     title: str = ""
 
 
-PAGES: Final = (Page("/", OverviewPage, "Overview"),)
+PAGES: Final = (
+    Page("/", OverviewPage, "Overview"),
+    Page("/dead", DeadLettersPage, "Dead letters"),
+    Page("/dead/letter", DeadLetterPage),
+    Page("/dead/confirm", ConfirmPage),
+    Page("/dead/act", ActPage),
+)
 
 TOPICS: Final[Mapping[str, Callable[[Console], Awaitable[Fragments]]]] = {
     "overview": overview.fragments,
