@@ -182,7 +182,7 @@ ROLES: Final = (
             "%R~courier:node:*",
             "%R~courier:worker:*",
         ),
-        commands=_commands(_CONNECT, _READ_STATUS),
+        commands=_commands(_CONNECT, _READ_STATUS, "zscore"),
         scripts=("replay", "discard"),
         secrets=(FLOWER_LOGIN,),
     ),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
-    "up": "Run Redis, producer, workers and Flower on this machine.",
+    "up": "Run Redis, producer, workers, console and Flower on this machine.",
     "producer": "Follow the alert log and queue matching alerts.",
     "worker": "Deliver queued alerts.",
     "flower": "Serve Flower: workers, queues and tasks in a browser.",

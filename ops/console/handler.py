@@ -43,7 +43,7 @@ class PageHandler(RequestHandler):
     """Answers one kind of URL. `visitor` is who asks."""
 
     application: ConsoleApplication
-    visitor = Visitor("")
+    visitor: Visitor | None = None
 
     async def show(self) -> None:
         """Answer GET."""
@@ -92,7 +92,7 @@ class PageHandler(RequestHandler):
                 navigation=self.application.navigation(self.request),
                 path=self.request.path,
                 token=self.xsrf_token.decode(),
-                version=version(),
+                version=version() if self.visitor else "",
                 **values,
             )
         )
@@ -119,9 +119,8 @@ class PageHandler(RequestHandler):
 
     def log_change(self, what: str, *, reason: str, **fields: str | int) -> None:
         """Log what the visitor changed, who it was and why."""
-        _log.info(
-            "%s", what, extra={"user": self.visitor.user, "address": self.request.remote_ip, "reason": reason} | fields
-        )
+        user = self.visitor.user if self.visitor else ""
+        _log.info("%s", what, extra={"user": user, "address": self.request.remote_ip, "reason": reason} | fields)
 
     def set_cookie(self, name: str, value: str | bytes, *arguments: Any, **options: Any) -> None:
         """Set a cookie that other sites cannot use, and that never goes over plain HTTP if the visitor uses HTTPS."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import redis
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, HttpCredentials, Page
 
     from ops.standalone.embedded_redis import EmbeddedServer
 
@@ -78,7 +78,7 @@ def ledger(client: redis.Redis) -> Ledger:
 def opened(browser: Browser, address: str, **options: object) -> tuple[Page, list[str]]:
     """Return a new page with the login, and what the browser complains about."""
     user, _, password = LOGIN.partition(":")
-    credentials = {"username": user, "password": password}
+    credentials: HttpCredentials = {"username": user, "password": password}
     context = browser.new_context(
         base_url=address,
         http_credentials=credentials,

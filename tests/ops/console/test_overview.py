@@ -5,13 +5,19 @@ import re
 import urllib.request
 from typing import TYPE_CHECKING
 
+import pytest
+
 from common.ledger import Header, Ledger
 from common.ledger.record import Attempt, Delivery
 from common.ledger.types import DeadLetter
+from common.registry.entries import catalogue
 from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
+from ops.admin.session import LedgerSession
+from ops.admin.status_report import read_histories, read_report
 from tests.support.console import LOGIN
 from tests.support.recorder import eventually
+from tests.support.round_trips import counted_round_trips
 
 if TYPE_CHECKING:
     import redis
@@ -93,3 +99,13 @@ def test_changes_reach_open_pages(client: redis.Redis, console: ConsoleServer) -
         assert "tile-teams" in found["html"]
         assert "moved" in found["html"].get("tile-slack", "") or "moved" in next(following)["html"]["tile-slack"]
         assert "workers" not in found["html"], "what did not change is not sent"
+
+
+@pytest.mark.parametrize("integrations", [1, 40])
+def test_the_cost_of_an_overview_does_not_grow_with_the_integrations(client: redis.Redis, integrations: int) -> None:
+    publish(client, *(f"i-{n}" for n in range(integrations)))
+    session = LedgerSession(client, Ledger(client), catalogue(client))
+    histories = read_histories(session, session.ids)
+    with counted_round_trips() as count:
+        read_report(session.refreshed(), session.ids, histories=histories)
+    assert count() <= 12
