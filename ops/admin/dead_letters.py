@@ -64,12 +64,15 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         return letter.delivery.id in self.deliveries or summarize(letter).alert_id in self.deliveries
 
 
-def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter) -> Iterator[FoundLetter]:
-    """Yield the letters that match, by integration, oldest first. An integration with damaged keys yields none."""
+def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter, *, chunk: int = 500) -> Iterator[FoundLetter]:
+    """Yield the letters that match, by integration, oldest first. An integration with damaged keys yields none.
+
+    `chunk` letters are read at a time, with their alerts.
+    """
     now_ms = ledger.now_ms()
     for integration_id in integration_ids:
         with suppress(LedgerDamaged):  # the ledger logs it; the letters of other integrations are still readable
-            for letter in ledger.dead_letters(integration_id):
+            for letter in ledger.dead_letters(integration_id, chunk=chunk):
                 if wanted.matches(letter, now_ms):
                     yield FoundLetter(integration_id, letter)
 

@@ -25,6 +25,10 @@ MAX_SCANNED: Final = 20_000
 """Letters that one request reads at most: a filter may match few of many."""
 
 
+CHUNK: Final = 100
+"""Letters that one command reads: fewer than a command line's, because several visitors may read at once."""
+
+
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of the filter as the visitor wrote them; all may be empty. Ages are texts such as `2h`.
 
@@ -53,7 +57,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """Yield the letters that match, among the first MAX_SCANNED of all. Raises CourierError."""
         ids = session.resolve_for_query([self.integration] if self.integration else [])
         wanted, now_ms = self.filter, session.ledger.now_ms()
-        for found in islice(find(session.ledger, ids, Filter()), MAX_SCANNED):
+        for found in islice(find(session.ledger, ids, Filter(), chunk=CHUNK), MAX_SCANNED):
             if wanted.matches(found.letter, now_ms):
                 yield found
 
