@@ -33,6 +33,7 @@ from common.settings.schema import (
     POLICY_KEYS,
     STRUCTS,
     AgentsSettings,
+    ConsoleSettings,
     FlowerSettings,
     HealthSettings,
     LogSettings,
@@ -91,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state: StateSettings
     agents: AgentsSettings
     flower: FlowerSettings
+    console: ConsoleSettings
     metrics: MetricsSettings
     health: HealthSettings
     log: LogSettings

@@ -158,6 +158,17 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     db: Annotated[Path | None, optional(path())]
 
 
+class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[console]`. The login is `flower.basic_auth`."""
+
+    address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
+    port: Annotated[int, integer(0, 65_535)]
+    hosts: Annotated[tuple[str, ...], hosts()]
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], networks()]
+    user_header: Annotated[str, text("the name of a header", r"[A-Za-z0-9-]{1,100}")]
+    flower_url: Annotated[str, text('an http:// or https:// URL, or ""', r"(?:https?://[^\s\"'<>`|\\]+)?")]
+
+
 class AgentsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[agents]`."""
 
@@ -282,6 +293,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "state": StateSettings,
     "agents": AgentsSettings,
     "flower": FlowerSettings,
+    "console": ConsoleSettings,
     "metrics": MetricsSettings,
     "health": HealthSettings,
     "log": LogSettings,

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from common.errors import LedgerDamaged
+from common.ledger import DeadLetter
+from common.ledger.locate import Place
+from common.outcome import Reason
 from workers.alert.alert import Alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from common.ledger import DeadLetter, Ledger
+    from common.ledger import Ledger
 
 
 class FoundLetter(NamedTuple):
@@ -61,25 +64,39 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         return letter.delivery.id in self.deliveries or summarize(letter).alert_id in self.deliveries
 
 
-def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter) -> Iterator[FoundLetter]:
-    """Yield the letters that match, by integration, oldest first. An integration with damaged keys yields none."""
+def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter, *, chunk: int = 500) -> Iterator[FoundLetter]:
+    """Yield the letters that match, by integration, oldest first. An integration with damaged keys yields none.
+
+    `chunk` letters are read at a time, with their alerts.
+    """
     now_ms = ledger.now_ms()
     for integration_id in integration_ids:
         with suppress(LedgerDamaged):  # the ledger logs it; the letters of other integrations are still readable
-            for letter in ledger.dead_letters(integration_id):
+            for letter in ledger.dead_letters(integration_id, chunk=chunk):
                 if wanted.matches(letter, now_ms):
                     yield FoundLetter(integration_id, letter)
+
+
+def find_one(ledger: Ledger, integration_id: str, delivery_id: str) -> FoundLetter | None:
+    """Return one dead letter; None if this delivery is none, or no longer."""
+    for found in ledger.locate({integration_id: [delivery_id]}).get(integration_id, []):
+        if found.place is Place.DEAD:
+            letter = DeadLetter(found.delivery, found.died_ms, found.problem)
+            return FoundLetter(integration_id, letter)
+    return None
 
 
 def reason(letter: DeadLetter) -> str:
     """Return the reason of the last attempt."""
     history = letter.delivery.header.history
-    return history[-1].reason if history else "worker_lost"
+    return history[-1].reason if history else Reason.UNREADABLE if letter.problem else "worker_lost"
 
 
 def detail(letter: DeadLetter) -> str:
     """Return the error text of the last attempt."""
     history = letter.delivery.header.history
+    if letter.problem:
+        return letter.problem
     return history[-1].detail if history else "the worker process died during every attempt"
 
 

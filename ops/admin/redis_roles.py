@@ -168,6 +168,25 @@ ROLES: Final = (
         secrets=(FLOWER_LOGIN,),
     ),
     Role(
+        name="console",
+        purpose="shows the state, and replays and discards dead letters for who has logged in",
+        keys=(
+            *_LEDGER,
+            _HISTORY,
+            _CURSORS.replace("~", "%R~"),
+            _SILENCED.replace("~", "%R~"),
+            _SILENCES.replace("~", "%R~"),
+            "%R~courier:limits:*",
+            "%R~courier:integrations",
+            "%R~courier:catalogue",
+            "%R~courier:node:*",
+            "%R~courier:worker:*",
+        ),
+        commands=_commands(_CONNECT, _READ_STATUS, "zscore"),
+        scripts=("replay", "discard"),
+        secrets=(FLOWER_LOGIN,),
+    ),
+    Role(
         name="exporter",
         purpose="reads the state for Prometheus, and for `courier status`",
         keys=(

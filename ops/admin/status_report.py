@@ -24,7 +24,7 @@ from ops.admin.silences import SilenceReport
 from ops.admin.silences import read_all as read_silence_reports
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from common.ledger import Status
     from common.registry.entries import CatalogueEntry
@@ -152,11 +152,16 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     silences: list[SilenceReport]
 
 
-def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
-    """Read the report from the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
+def read_report(
+    session: LedgerSession, ids: Sequence[str], *, histories: Mapping[str, RecentHistory] | None = None
+) -> StatusReport:
+    """Read the report from the ledger. Raises LedgerUnavailable or LedgerMisconfigured.
+
+    `histories` is the result of an earlier `read_histories`; without it, they are read too.
+    """
     ledger = session.ledger
     statuses = ledger.statuses(ids)
-    recent = ledger.last_history(ids, sample_size(len(ids)))
+    recent = read_histories(session, ids) if histories is None else histories
     nodes, workers, now_ms = (
         fetch_producer_reports(session.client),
         fetch_all_worker_reports(session.client),
@@ -171,13 +176,19 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
         time_ms=now_ms,
         redis=RedisStatus(error=ledger.disk_error() or ledger.intake_block_reason()),
         integrations={
-            one: _integration(session.listed[one], status, summarize(recent[one]), now_ms)
+            one: _integration(session.listed[one], status, recent.get(one) or summarize([]), now_ms)
             for one, status in statuses.items()
         },
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},
         silences=silences,
     )
+
+
+def read_histories(session: LedgerSession, ids: Sequence[str]) -> dict[str, RecentHistory]:
+    """Return what the last deliveries of each integration say. Raises LedgerUnavailable or LedgerMisconfigured."""
+    entries = session.ledger.last_history(ids, sample_size(len(ids)))
+    return {one: summarize(newest) for one, newest in entries.items()}
 
 
 def _integration(listed: CatalogueEntry, status: Status, history: RecentHistory, now_ms: int) -> IntegrationReport:

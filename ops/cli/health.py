@@ -59,6 +59,15 @@ def flower(settings: Settings) -> None:
     click.echo(plain(probe.flower(settings.flower)))
 
 
+@command.command(epilog=example("courier health console"))
+@setting_option("console.address", help="Address that the console listens on.")
+@setting_option("console.port", help="Port that the console listens on.")
+@pass_settings
+def console(settings: Settings) -> None:
+    """Check the console."""
+    click.echo(plain(probe.console(settings.console)))
+
+
 @command.command(epilog=example("courier health exporter"))
 @setting_option("metrics.address", help="Address that the exporter listens on.")
 @setting_option("metrics.port", help="Port that the exporter listens on; 0 means 9464.")

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
-    "up": "Run Redis, producer, workers and Flower on this machine.",
+    "up": "Run Redis, producer, workers, console and Flower on this machine.",
     "producer": "Follow the alert log and queue matching alerts.",
     "worker": "Deliver queued alerts.",
     "flower": "Serve Flower: workers, queues and tasks in a browser.",
+    "console": "Serve the console: integrations and dead letters in a browser.",
     "exporter": "Serve Prometheus metrics of the ledger.",
     "status": "Show the state of integrations, producers and workers.",
     "top": "Show live rates and backlogs per integration.",
@@ -44,7 +45,7 @@ COMMANDS: Final = {
     "preview": "Count what other filters would match in the archived log.",
     "check": "Check ossec.conf, scripts, settings and paths.",
     "init": "Create the keys and passwords of an installation.",
-    "health": "Check that a producer, a worker, Flower or the exporter makes progress.",
+    "health": "Check that a producer, worker, Flower and so on makes progress.",
     "render": "Show what Courier would send for an alert.",
     "test": "Send a test alert to an integration and show the response.",
     "shadow": "Count what Courier would send, without sending it.",

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 @setting_option("producer.node", help="Unique name of this manager. Do not change it later.")
 @setting_option("state.dir", help="Folder for the data of the embedded Redis and the secret key.")
 @setting_option("flower.port", help="Port of Flower; 0 chooses a free port.")
+@setting_option("console.port", help="Port of the console; 0 chooses a free port.")
 @click.option(
     "--http-workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Number of HTTP worker processes."
 )
 @pass_settings
 def command(settings: Settings, http_workers: int) -> None:
-    """Run Redis, producer, workers and Flower together, for a small manager.
+    """Run Redis, producer, workers, console and Flower together, for a small manager.
 
     To stop it, press Ctrl-C, send SIGTERM or close its terminal. You can start it again at any time: no alert is lost
     or sent twice.

@@ -84,7 +84,7 @@ class _Demo:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="courier-demo-")))
         self._target = _target(home, plan.port)
         stack.callback(self._target.stop)
-        self._flower_port = free_port()
+        self._flower_port, self._console_port = free_port(), free_port()
         found = preview(plan.config, self._log, os.environ) if plan.config else Preview()
         self._unusable = found.unusable
         for text in found.lines:
@@ -94,6 +94,7 @@ class _Demo:
             plan.config,
             places=self._target.places,
             flower_port=self._flower_port,
+            console_port=self._console_port,
             unusable=found.unusable,
         )
         if not plan.is_sample:
@@ -113,12 +114,13 @@ class _Demo:
         self._show.places(
             {
                 "page": f"{self._target.address}/",
+                "console": f"http://127.0.0.1:{self._console_port}/",
                 "Flower": f"http://127.0.0.1:{self._flower_port}/",
                 "alerts": str(self._stage.alerts),
                 "log": str(self._stage.log),
             }
         )
-        self._show.say("starting server, producer, workers and Flower…", "dim")
+        self._show.say("starting server, producer, workers, console and Flower…", "dim")
         self._system.wait_until_ready(time.sleep)
 
     def play(self) -> bool:

@@ -73,6 +73,7 @@ def set_stage(
     *,
     places: Mapping[str, str],
     flower_port: int,
+    console_port: int = 0,
     unusable: frozenset[str] = frozenset(),
 ) -> Stage:
     """Write all files of a demo with this ossec.conf, None for the sample's, to `home`. Raises ConfigError.
@@ -87,7 +88,7 @@ def set_stage(
     stage = Stage(home, integrations)
     stage.alerts.touch()
     tables = () if config else (_tables(places),)
-    stage.settings.write_text("\n".join((*_settings(integrations, address, flower_port), *tables)))
+    stage.settings.write_text("\n".join((*_settings(integrations, address, flower_port, console_port), *tables)))
     stage.settings.chmod(0o600)  # regardless of the umask: Courier refuses settings that others can write
     if config:
         return stage
@@ -119,7 +120,7 @@ def _place_scripts(folder: Path, integrations: Iterable[Integration]) -> None:
         script.chmod(SCRIPT_MODE)
 
 
-def _settings(integrations: Iterable[Integration], address: str, flower_port: int) -> Iterator[str]:
+def _settings(integrations: Iterable[Integration], address: str, flower_port: int, console_port: int) -> Iterator[str]:
     yield f"""\
 # Written by the demo.
 [producer]
@@ -137,6 +138,9 @@ dir = "state"
 
 [flower]
 port = {flower_port}
+
+[console]
+port = {console_port}
 
 [integrations.default]
 start_at = "beginning"

@@ -11,11 +11,12 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from http.client import responses
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPHeaders, ResponseStartLine, responses
+from tornado.httputil import HTTPHeaders, ResponseStartLine
 
 from ops.demo import lookups, services
 from ops.demo.cases import CASES

@@ -1,4 +1,4 @@
-"""Asks Flower and the exporter over HTTP whether they respond: for `courier health` and for their own health files."""
+"""Asks web servers of Courier over HTTP whether they respond: for `courier health` and for their own health files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.connection.urls import host_in_url
 from common.errors import Unhealthy
 
 if TYPE_CHECKING:
-    from common.settings.schema import FlowerSettings, MetricsSettings
+    from common.settings.schema import ConsoleSettings, FlowerSettings, MetricsSettings
 
 TIMEOUT_S: Final = 5.0
 
@@ -31,6 +31,11 @@ def flower(settings: FlowerSettings) -> str:
         login = base64.b64encode(settings.basic_auth.reveal().encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
     return _probe("Flower", request)
+
+
+def console(settings: ConsoleSettings) -> str:
+    """Return that the console responds and reaches Redis, as text. Raises Unhealthy otherwise."""
+    return _probe("the console", urllib.request.Request(f"http://{_server(settings.address, settings.port)}/health"))
 
 
 def exporter(settings: MetricsSettings) -> str:

@@ -7,9 +7,11 @@ import os
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from common.settings.units import format_duration
 from ops.standalone import state_dir
-from ops.standalone.addresses import address
+from ops.standalone.addresses import address, console_address
 from ops.standalone.child import Child
 from ops.standalone.embedded_redis import EmbeddedServer, free_port, is_free
 from ops.standalone.supervisor import Interrupted, Supervisor, interruptible
@@ -101,6 +103,8 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int, st
     producer = ["producer", "--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
     port = flower_port(settings)
     _log.info("starting Flower", extra={"url": address(settings.flower, port)})
+    console = msgspec.structs.replace(settings.console, port=console_port(settings))
+    _log.info("starting the console", extra={"url": console_address(console)})
     local = ["worker", "--scripts", "--manager", "--name", "local"]
     producer += ["--node", settings.producer.node, "--start", start]
     # The producer first: it imports least, and reads the log while the supervisor imports Celery for the others.
@@ -108,8 +112,13 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int, st
         Child("producer", [*courier, *producer, *next(ports)], "producer.main"),
         *workers,
         Child("local", [*courier, *local, *next(ports)], "workers.main"),
-        # Flower's own modules are imported in its process alone, and last.
+        # The modules of Flower and the console are imported in their processes alone, and last.
         Child("flower", [*courier, "flower", "--flower-port", str(port)], "workers.main"),
+        Child(
+            "console",
+            [*courier, "console", "--console-port", str(console.port), "--flower-port", str(port)],
+            "workers.main",
+        ),
         *exporter,
     ]
 
@@ -122,11 +131,19 @@ def _metrics_ports(settings: Settings) -> Iterator[list[str]]:
 
 def flower_port(settings: Settings) -> int:
     """Return `flower.port`, or a free port if that is 0, or if it is the default and in use."""
-    port = settings.flower.port
+    return _port(settings, "flower.port", settings.flower.address, settings.flower.port)
+
+
+def console_port(settings: Settings) -> int:
+    """Return `console.port`, or a free port as `flower_port` does."""
+    return _port(settings, "console.port", settings.console.address, settings.console.port)
+
+
+def _port(settings: Settings, name: str, address: str, port: int) -> int:
     if not port:
         return free_port()
-    is_default = settings.origin["flower.port"] == state_dir.DEFAULT
-    return free_port() if is_default and not is_free(settings.flower.address, port) else port
+    is_default = settings.origin[name] == state_dir.DEFAULT
+    return free_port() if is_default and not is_free(address, port) else port
 
 
 def _environment(settings: Settings, stop_limit_s: float) -> dict[str, str]:

@@ -17,7 +17,7 @@ from tests.support.crashes import pause
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
 
-PARTS = {"producer", "http", "local", "flower"}
+PARTS = {"producer", "http", "local", "flower", "console"}
 READY = "new integration; reading starts"
 
 

@@ -76,7 +76,7 @@ def listening_ports(pids: set[int]) -> set[int]:
     return {port for name, port in ports.items() if name in opened}
 
 
-def test_courier_up_uses_no_tcp_port_but_flowers(tmp_path: Path) -> None:
+def test_courier_up_uses_no_tcp_port_but_those_of_its_pages(tmp_path: Path) -> None:
     with Recorder() as target, foreign_listener() as listening:
         manager = Manager(tmp_path, target)
         state_of_an_earlier_version(manager.state, listening)
@@ -87,7 +87,8 @@ def test_courier_up_uses_no_tcp_port_but_flowers(tmp_path: Path) -> None:
             eventually(lambda: len(target.bodies) == 1)
             family = descendants(up.process.pid)
             assert len(family) >= 5
-            assert listening_ports(family) == {int(flower[1])}
+            console = eventually(lambda: re.search(r"the console is at http://127\.0\.0\.1:(\d+)/", up.log))
+            assert listening_ports(family) == {int(flower[1]), int(console[1])}
             url = (manager.state / state_dir.ADDRESS_FILE).read_text()
             assert urlsplit(url).scheme == "unix"
             assert OLD_PASSWORD not in url

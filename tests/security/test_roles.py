@@ -34,6 +34,7 @@ from ops.admin.redis_roles import ROLES, acl_lines
 from ops.admin.session import LedgerSession
 from ops.standalone.embedded_redis import free_port
 from tests.e2e.test_metrics import Scrape
+from tests.support.console import LOGIN, ConsoleServer
 from tests.support.fakes import SIGNATURES
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
@@ -451,3 +452,25 @@ def test_the_acl_lines_contain_no_plain_password() -> None:
     for password in (*PASSWORDS.values(), "of-the-administrator"):
         assert password not in text
         assert hashlib.sha256(password.encode()).hexdigest() in text
+
+
+def test_the_console_reads_everything_that_it_shows_and_changes_dead_letters(
+    client: redis.Redis, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    client.hset("courier:integrations", mapping={"slack": "sealed", "version": 1})
+    header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "unauthorized"),))
+    Ledger(client).import_dead("slack", [DeadLetter(Delivery(f"d-{n}", header, b"{}"), 1) for n in range(3)])
+    acting = [("reason", "x"), ("action", "replay"), ("letter", "slack d-0")]
+    for role, status, left in (("exporter", 502, 3), ("console", 303, 2)):
+        url = f"redis://{role}:{PASSWORDS[role]}@127.0.0.1:{server.port}/0"
+        with ConsoleServer(tmp_path, url, **{"flower.basic_auth": LOGIN}) as console:
+            visitor = console.visitor()
+            for path in ("/", "/dead", "/health", *(["/dead/letter?letter=slack+d-0"] if role == "console" else [])):
+                assert visitor.get(path).status == 200, path
+            assert refused(client) == []
+            assert visitor.post("/dead/act", acting).status == status
+            execute(client, "ACL", "LOG", "RESET")
+        assert len(list(Ledger(client).dead_letters("slack"))) == left
+    with login(server, "console") as connection:
+        assert Ledger(connection).discard("slack", ["d-1"]) == 1
+    assert refused(client) == []

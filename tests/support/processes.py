@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 STOP_LIMIT_S = 20.0
 UNLIMITED = {"COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS": "none"}
 """Removes the default rate limits: test targets accept more than one message a second."""
+ANY_CONSOLE_PORT = {"COURIER_CONSOLE_PORT": "0"}
+"""Tests run at the same time, and `courier up` finds the default port free before its console uses it."""
 
 
 def alert(number: int, level: int = 10) -> bytes:
@@ -47,7 +49,8 @@ class Courier:
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._log = folder / f"{arguments[0]}.log"
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")} | UNLIMITED
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
+        ours |= UNLIMITED | ANY_CONSOLE_PORT
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ops.cli.main", *arguments],

@@ -18,9 +18,6 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 TIME: Final = TimeParam()
 
-CHUNK: Final = 500
-"""Letters that one call to the ledger moves."""
-
 
 def filters(function: F) -> F:
     """Add the arguments (ids of deliveries or alerts) and options that select dead letters."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,6 +11,8 @@ from click.core import ParameterSource
 from common.errors import CourierError
 from common.outcome import Reason
 from common.printable import printable_json
+from ops.admin import dead_letter_actions
+from ops.admin.dead_letter_actions import CHUNK, chunks, select
 from ops.admin.dead_letter_json import full_letter_json, letter_json
 from ops.admin.dead_letters import detail, find, reason, summarize
 from ops.admin.session import open_session
@@ -27,7 +28,7 @@ from ops.admin.terminal import (
     terminal_width,
     truncate,
 )
-from ops.cli.dead.filters import CHUNK, filters, nothing_found, parse_filters
+from ops.cli.dead.filters import filters, nothing_found, parse_filters
 from ops.cli.dead.transfer import export_letters, import_letters
 from ops.cli.options import (
     Group,
@@ -42,7 +43,7 @@ from ops.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from common.settings.load import Settings
     from ops.admin.dead_letters import FoundLetter
@@ -143,15 +144,12 @@ def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **o
         to = session.one(to) if to else None
         letters = _confirmed(session, options, "Replay", yes=yes, readable=True)
         if to:
-            moved = sum(session.ledger.move(i, chunk, to=to) for i, ids in letters.items() for chunk in _chunks(ids))
+            moved = sum(session.ledger.move(i, chunk, to=to) for i, chunk in chunks(letters))
             click.echo(plain(f"{pluralize(moved, 'dead letter')} queued for {to}"))
             return
-        done, later = 0, 0.0
-        for integration_id, ids in letters.items():
-            for chunk in _chunks(ids):
-                done += session.ledger.replay(integration_id, chunk, interval_s=1 / rate, after_s=later)
-                later += len(chunk) / rate
-    click.echo(f"{pluralize(done, 'dead letter')} queued; the last one is sent in {age(later)}")
+        done = dead_letter_actions.replay(session.ledger, letters, rate=rate)
+    total = sum(done.numbers.values())
+    click.echo(f"{pluralize(total, 'dead letter')} queued; the last one is sent in {age(done.last_s)}")
 
 
 @command.command(
@@ -168,8 +166,8 @@ def discard(settings: Settings, /, *, yes: bool, **options: Any) -> None:
     """
     with open_session(settings) as session:
         letters = _confirmed(session, options, "Discard", yes=yes)
-        done = sum(session.ledger.discard(i, chunk) for i, ids in letters.items() for chunk in _chunks(ids))
-    click.echo(f"{done} discarded")
+        done = dead_letter_actions.discard(session.ledger, letters)
+    click.echo(f"{sum(done.values())} discarded")
 
 
 @command.command(epilog=example("courier dead bury slack", "courier dead bury --removed slack --yes"))
@@ -208,15 +206,10 @@ def _confirmed(
     words, chosen = parse_filters(options)
     if words or options["removed"]:
         words = resolve(session, words or _removed_integrations(session), removed=options["removed"])
-    letters: dict[str, list[str]] = {}
-    counts: Counter[tuple[str, str]] = Counter()
-    for one in find(session.ledger, words or session.ids, chosen):
-        if readable and one.letter.problem:
-            text = f"{one.letter.problem}; it cannot be replayed: show, export or discard it"
-            click.echo(f"{session.label(one.integration_id)}: {plain(text)}", err=True)
-            continue
-        letters.setdefault(one.integration_id, []).append(one.letter.delivery.id)
-        counts[one.integration_id, reason(one.letter)] += 1
+    letters, counts, unreadable = select(find(session.ledger, words or session.ids, chosen), readable=readable)
+    for one in unreadable:
+        text = f"{one.letter.problem}; it cannot be replayed: show, export or discard it"
+        click.echo(f"{session.label(one.integration_id)}: {plain(text)}", err=True)
     if not letters:
         raise nothing_found(options)
     for (integration_id, why), count in sorted(counts.items()):
@@ -232,10 +225,6 @@ def _removed_integrations(session: LedgerSession) -> tuple[str, ...]:
     if not (gone := tuple(one for one in session.ids if session.listed[one].removed)):
         raise CourierError("no integration was removed from ossec.conf; omit --removed")
     return gone
-
-
-def _chunks(ids: list[str]) -> Iterator[list[str]]:
-    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
 
 
 def _row(session: LedgerSession, found: FoundLetter, now_ms: int) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import click
 
 from common.errors import CourierError
+from ops.admin.dead_letter_actions import CHUNK
 from ops.admin.dead_letter_file import read_line, write_line
 from ops.admin.dead_letters import find
 from ops.admin.names import unknown
 from ops.admin.session import open_session
-from ops.cli.dead.filters import CHUNK, filters, parse_filters
+from ops.cli.dead.filters import filters, parse_filters
 from ops.cli.options import example, pass_settings, server_options
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class GuardedMetrics(Metrics):  # type: ignore[misc]  # Flower ships no types
     """Flower's metrics, but with the login and without dead workers, which Flower counts as online."""
 
-    @authenticated  # type: ignore[untyped-decorator]  # Tornado's types are not read
+    @authenticated
     async def get(self) -> None:
         """Set the gauges of dead workers to 0 and return the metrics."""
         state = self.application.events.state
@@ -35,7 +35,7 @@ class GuardedMetrics(Metrics):  # type: ignore[misc]  # Flower ships no types
 class RedisHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no types
     """Reports whether Flower can see the workers; Flower's own check returns OK while the process runs."""
 
-    @authenticated  # type: ignore[untyped-decorator]  # Tornado's types are not read
+    @authenticated
     async def get(self) -> None:
         """Return `OK`, or 503 with the reason."""
         down_s = self.application.events.disconnected_s

@@ -16,13 +16,14 @@ from ops.cli.main import courier
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROLE_NAMES = ["producer", "worker", "flower", "exporter", "operator"]
+ROLE_NAMES = ["producer", "worker", "flower", "console", "exporter", "operator"]
 PASSWORDS = [f"redis-{name}.password" for name in ROLE_NAMES]
 NAMES = ["secret.key", "redis.password", *PASSWORDS, "flower.login", "grafana.password", "redis.acl"]
 COPIES = {
     "producer": {"redis.password", "secret.key"},
     "worker": {"redis.password", "secret.key"},
     "flower": {"redis.password", "flower.login"},
+    "console": {"redis.password", "flower.login"},
     "exporter": {"redis.password"},
     "operator": {"redis.password"},
     "grafana": {"grafana.password"},

@@ -89,6 +89,7 @@ def test_commands_that_use_the_ledger_have_redis_options() -> None:
         ("preview",),
         ("config",),
         ("health", "flower"),
+        ("health", "console"),
         ("health", "exporter"),
     ):
         asking.remove(local)

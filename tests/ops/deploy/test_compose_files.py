@@ -144,12 +144,21 @@ def test_only_some_services_reach_outside_networks() -> None:
     assert file["networks"][SHARED_NETWORK] == {"internal": True}
     found = file["services"]
     assert found["redis"]["networks"] == [SHARED_NETWORK]
-    assert {name for name, one in found.items() if "ports" in one} == {"flower", "grafana"}
+    assert {name for name, one in found.items() if "ports" in one} == {"console", "flower", "grafana"}
     published = [port for one in found.values() for port in one.get("ports", ())]
     assert all(":-127.0.0.1:" in port for port in published)
     out = {name for name, one in found.items() if WAY_OUT in one.get("networks", ())}
     dedicated = {f"worker-{name}" for name in STOCK}
-    assert out == {"worker-http", "worker-scripts", "flower", "prometheus", "alertmanager", "grafana", *dedicated}
+    assert out == {
+        "worker-http",
+        "worker-scripts",
+        "console",
+        "flower",
+        "prometheus",
+        "alertmanager",
+        "grafana",
+        *dedicated,
+    }
 
 
 def test_each_stock_integration_has_its_own_service() -> None:

@@ -1,0 +1,86 @@
+"""What all handlers of the console share: settings, the connection to Redis, threads, templates and the overview."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from common.connection.client import connect
+from common.ledger import Ledger
+from common.registry.entries import catalogue
+from ops.admin.rate_history import RateHistory
+from ops.admin.session import LedgerSession
+from ops.admin.status_report import read_histories, read_report
+from ops.console.rendering import Templates
+from ops.console.security import Logins
+from ops.console.single_flight import SingleFlight
+from ops.standalone.state_dir import redis_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from common.settings.load import Settings
+    from ops.admin.rate_history import Series
+    from ops.admin.recent_history import RecentHistory
+    from ops.admin.status_report import StatusReport
+
+OVERVIEW_MAX_AGE_S: Final = 1.0
+HISTORIES_MAX_AGE_S: Final = 10.0
+"""As in `courier top`: the histories of all integrations are up to 500 kB a read."""
+
+REDIS_TIMEOUT_S: Final = 5.0
+THREADS: Final = 8
+
+T = TypeVar("T")
+
+
+class Overview(NamedTuple):
+    """What `courier status --json` shows, and the rates of the last minutes by integration."""
+
+    report: StatusReport
+    rates: dict[str, Series]
+
+
+class Console:
+    """Made once, by the server, in the process's event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.logins = Logins(settings)
+        self.templates = Templates()
+        self._client = connect(redis_url(settings), response_timeout_s=REDIS_TIMEOUT_S)
+        self._ledger = Ledger(self._client)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="redis")
+        self._rates = RateHistory()
+        self._histories = SingleFlight(lambda: self.read(_histories), max_age_s=HISTORIES_MAX_AGE_S)
+        self._overview = SingleFlight(self._read_overview, max_age_s=OVERVIEW_MAX_AGE_S)
+
+    async def read(self, function: Callable[[LedgerSession], T]) -> T:
+        """Call `function` with a session in a thread, and return its result. It may change something, too.
+
+        Raises LedgerUnavailable, LedgerMisconfigured, and what the function raises.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(self._session()))
+
+    async def overview(self) -> Overview:
+        """Return the overview, which is at most OVERVIEW_MAX_AGE_S old. Raises as `read` does."""
+        return await self._overview.get()
+
+    def close(self) -> None:
+        """Close the connections. Threads that still read fail."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    def _session(self) -> LedgerSession:
+        return LedgerSession(self._client, self._ledger, catalogue(self._client))
+
+    async def _read_overview(self) -> Overview:
+        histories = await self._histories.get()
+        report = await self.read(lambda session: read_report(session, session.ids, histories=histories))
+        self._rates.update({one: what.totals for one, what in report.integrations.items()}, report.time_ms)
+        return Overview(report, {one: self._rates.of(one) for one in report.integrations})
+
+
+def _histories(session: LedgerSession) -> dict[str, RecentHistory]:
+    return read_histories(session, session.ids)

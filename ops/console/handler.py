@@ -1,0 +1,172 @@
+"""The base of all handlers: login, errors as pages, forms, and the log of what visitors change.
+
+A page overrides `show`, which answers GET, and `change`, which answers POST. Both may raise CourierError, whose text
+the visitor gets, and PageError.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from tornado.web import HTTPError, RequestHandler
+
+from common.errors import CourierError, LedgerMisconfigured, LedgerUnavailable
+from common.version import version
+from ops.console.security import CHALLENGE, Visitor, is_same_site
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ops.console.application import ConsoleApplication
+    from ops.console.console import Console
+
+MAX_REASON_CHARS: Final = 500
+MAX_ARGUMENT_CHARS: Final = 1000
+
+CSRF_COOKIE: Final = "courier_console_csrf"
+"""Not Tornado's default, which Flower uses: cookies of one host are shared by all its ports."""
+
+_log = logging.getLogger("courier.console")
+
+
+class PageError(HTTPError):
+    """Raised to answer with a page that has this status and text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(status)
+        self.text = text
+
+
+class PageHandler(RequestHandler):
+    """Answers one kind of URL. `visitor` is who asks."""
+
+    application: ConsoleApplication
+    visitor: Visitor | None = None
+
+    async def show(self) -> None:
+        """Answer GET."""
+        raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, "this page has nothing to show")
+
+    async def change(self) -> None:
+        """Answer POST, from a visitor who may change something."""
+        raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, "this page changes nothing")
+
+    @property
+    def console(self) -> Console:
+        """What all handlers share."""
+        return self.application.console
+
+    def prepare(self) -> None:
+        """Refuse a request without a login, and a form that another site may have sent. Tornado checks the token."""
+        visitor = self.console.logins.visitor(self.request)
+        if visitor is None:
+            raise PageError(HTTPStatus.UNAUTHORIZED, "log in to see this page")
+        self.visitor = visitor
+        if self.request.method in {"GET", "HEAD"}:
+            return
+        if not visitor.may_change:
+            raise PageError(
+                HTTPStatus.FORBIDDEN,
+                "the console is read-only until a login is set: flower.basic_auth or console.trusted_proxies",
+            )
+        if not is_same_site(self.request):
+            raise PageError(HTTPStatus.FORBIDDEN, "this form was sent by another site")
+
+    async def get(self, **_parts: str) -> None:
+        """Answer GET with `show`."""
+        await self._answer(self.show)
+
+    async def post(self, **_parts: str) -> None:
+        """Answer POST with `change`."""
+        await self._answer(self.change)
+
+    def render_page(self, template: str, **values: Any) -> None:
+        """Send the page `template`, with what every page needs besides `values`."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(
+            self.console.templates.render(
+                template,
+                visitor=self.visitor,
+                navigation=self.application.navigation(self.request),
+                path=self.request.path,
+                token=self.xsrf_token.decode(),
+                version=version() if self.visitor else "",
+                **values,
+            )
+        )
+
+    def text(self, name: str, *, max_chars: int = MAX_ARGUMENT_CHARS) -> str:
+        """Return a field of the form or the query, without blanks around it; empty if it is missing."""
+        value: str = self.get_argument(name, "")
+        if len(value) > max_chars:
+            raise PageError(HTTPStatus.BAD_REQUEST, f"{name} is longer than {max_chars:,} characters")
+        return value
+
+    def number(self, name: str, *, highest: int = 10**9) -> int:
+        """Return a whole number from the form or the query, from 0 (also if it is missing) to `highest`."""
+        value = self.text(name, max_chars=20) or "0"
+        if not (value.isascii() and value.isdecimal()) or int(value) > highest:
+            raise PageError(HTTPStatus.BAD_REQUEST, f"{name} is not a whole number up to {highest:,}")
+        return int(value)
+
+    def reason(self) -> str:
+        """Return the reason that every change needs."""
+        if not (value := self.text("reason", max_chars=MAX_REASON_CHARS)):
+            raise PageError(HTTPStatus.BAD_REQUEST, "a reason is missing; go back and say why")
+        return value
+
+    def log_change(self, what: str, *, reason: str, **fields: str | int) -> None:
+        """Log what the visitor changed, who it was and why."""
+        user = self.visitor.user if self.visitor else ""
+        _log.info("%s", what, extra={"user": user, "address": self.request.remote_ip, "reason": reason} | fields)
+
+    def set_cookie(self, name: str, value: str | bytes, *arguments: Any, **options: Any) -> None:
+        """Set a cookie that other sites cannot use, and that never goes over plain HTTP if the visitor uses HTTPS."""
+        secure = self.console.logins.is_https(self.request)
+        safe = {"httponly": True, "samesite": "Lax", "secure": secure, "path": "/"}
+        super().set_cookie(name, value, *arguments, **options | safe)
+
+    def check_xsrf_cookie(self) -> None:
+        """Check the token of a form. Its absence is not an attack: the cookie ends with the browser."""
+        try:
+            super().check_xsrf_cookie()
+        except HTTPError:
+            text = "this form is too old, or cookies are off; go back, load the page again and repeat"
+            raise PageError(HTTPStatus.FORBIDDEN, text) from None
+
+    def write_error(self, status_code: int, **more: Any) -> None:
+        """Send the error as a page."""
+        error = more["exc_info"][1] if "exc_info" in more else None
+        if status_code == HTTPStatus.UNAUTHORIZED and self.console.logins.has_password:
+            self.set_header("WWW-Authenticate", CHALLENGE)
+        known = HTTPStatus(status_code).phrase if status_code in set(HTTPStatus) else "Error"
+        text = error.text if isinstance(error, PageError) else ""
+        if status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            text = "an error of the console; its log has the details"
+        self.render_page("error.html", title=known, text=text)
+
+    def log_exception(self, kind: Any, value: BaseException | None, trace: Any) -> None:
+        """Log what is not a visitor's mistake."""
+        if not isinstance(value, HTTPError):
+            super().log_exception(kind, value, trace)
+
+    async def _answer(self, method: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await method()
+        except LedgerUnavailable as error:
+            raise PageError(HTTPStatus.SERVICE_UNAVAILABLE, f"Redis is unavailable: {error}") from error
+        except LedgerMisconfigured as error:
+            raise PageError(HTTPStatus.BAD_GATEWAY, str(error)) from error
+        except CourierError as error:
+            raise PageError(HTTPStatus.BAD_REQUEST, str(error)) from error
+
+
+class NotFound(PageHandler):
+    """Answers every URL that is no page."""
+
+    def prepare(self) -> None:
+        """Refuse a visitor without a login, and tell the others."""
+        super().prepare()
+        raise PageError(HTTPStatus.NOT_FOUND, "there is no such page")

@@ -1,0 +1,100 @@
+"""What the forms of the dead-letter pages say: which letters, by filter or one by one."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from common.errors import CourierError
+from common.settings.units import parse_duration
+from ops.admin.dead_letters import Filter, find, find_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ops.admin.dead_letters import FoundLetter
+    from ops.admin.session import LedgerSession
+    from ops.console.handler import PageHandler
+
+FIELDS: Final = ("integration", "failure", "rule", "id", "newer", "older")
+
+MAX_SCANNED: Final = 20_000
+"""Letters that one request reads at most: a filter may match few of many."""
+
+
+CHUNK: Final = 100
+"""Letters that one command reads: fewer than a command line's, because several visitors may read at once."""
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of the filter as the visitor wrote them; all may be empty. Ages are texts such as `2h`.
+
+    `failure` is the reason of the last attempt. `reason` is the one of a change, on all pages.
+    """
+
+    integration: str = ""
+    failure: str = ""
+    rule: str = ""
+    id: str = ""
+    newer: str = ""
+    older: str = ""
+
+    @property
+    def filter(self) -> Filter:
+        """The filter of `ops.admin.dead_letters`. Raises CourierError for an invalid age."""
+        return Filter(
+            deliveries=_words(self.id),
+            reasons=_words(self.failure),
+            rules=_words(self.rule),
+            older_s=_age(self.older, "older than"),
+            newer_s=_age(self.newer, "newer than"),
+        )
+
+    def find(self, session: LedgerSession) -> Iterator[FoundLetter]:
+        """Yield the letters that match, among the first MAX_SCANNED of all. Raises CourierError."""
+        ids = session.resolve_for_query([self.integration] if self.integration else [])
+        wanted, now_ms = self.filter, session.ledger.now_ms()
+        for found in islice(find(session.ledger, ids, Filter(), chunk=CHUNK), MAX_SCANNED):
+            if wanted.matches(found.letter, now_ms):
+                yield found
+
+
+def query_of(handler: PageHandler) -> Query:
+    """Return the filter in the form or the address."""
+    return Query(**{name: handler.text(name) for name in FIELDS})
+
+
+def key_of(found: FoundLetter) -> str:
+    """Return the text that names a letter in forms and addresses; ids may have any characters."""
+    return f"{found.integration_id} {quote(found.letter.delivery.id, safe=':@', errors='surrogateescape')}"
+
+
+def find_keys(session: LedgerSession, keys: Sequence[str]) -> Iterator[FoundLetter]:
+    """Yield the letters with these keys that are still there."""
+    pairs = (key.partition(" ") for key in keys)
+    for integration_id, _, quoted in pairs:
+        if integration_id in session.listed:
+            found = find_one(session.ledger, integration_id, unquote(quoted, errors="surrogateescape"))
+            if found:
+                yield found
+
+
+def selected(session: LedgerSession, query: Query, keys: Sequence[str], *, until_ms: int) -> Iterator[FoundLetter]:
+    """Yield the letters with these keys, or without keys those that match and died until `until_ms`."""
+    if keys:
+        return find_keys(session, keys)
+    return (one for one in query.find(session) if one.letter.died_ms <= until_ms)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.replace(",", " ").split())
+
+
+def _age(text: str, field: str) -> float | None:
+    try:
+        return parse_duration(text) if text else None
+    except ValueError as error:
+        raise CourierError(f"{field}: {text!r} {error}; write 30m, 2h or 3d") from None

@@ -1,0 +1,1 @@
+"""What Courier's web pages, Flower's and the console's, share."""

@@ -1,0 +1,138 @@
+"""Other web sites, visitors without a login and forged headers get nothing from the console."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops.console.security import HEADERS
+from tests.support.console import LOGIN, ConsoleServer, Visitor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+    from ops.standalone.embedded_redis import EmbeddedServer
+
+PROXY = {"console.trusted_proxies": "127.0.0.0/8", "console.user_header": "X-Forwarded-User"}
+
+
+def basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/health", "/static/console.css", "/static/no", "/live/no"])
+def test_every_response_has_the_headers(operator: Visitor, path: str) -> None:
+    answer = operator.get(path)
+    assert {name: answer.headers.get(name.lower()) for name in HEADERS} == HEADERS
+    assert "server" not in answer.headers
+    assert "unsafe-inline" not in HEADERS["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/live/overview"])
+@pytest.mark.parametrize("login", ["", "soc:wrong", "other:s3cret-pass", "soc", LOGIN + "x"])
+def test_a_page_needs_the_login(console: ConsoleServer, path: str, login: str) -> None:
+    answer = console.visitor(login).get(path)
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"].startswith("Basic realm=")
+    assert "sources" not in answer.text
+
+
+@pytest.mark.parametrize("header", ["Basic !", "Basic", "Bearer x", "Basic " + "A" * 20_000, basic(":")])
+def test_a_malformed_login_is_a_wrong_one(console: ConsoleServer, header: str) -> None:
+    assert console.visitor("").get("/", Authorization=header).status == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("attacker.example", 421),
+        ("attacker.example:80", 421),
+        ("127.0.0.1.attacker.example", 421),
+        ("soc.example.org", 200),
+        ("localhost:1", 200),
+        ("[::1]:5580", 200),
+    ],
+)
+def test_only_known_host_names_are_served(operator: Visitor, host: str, status: int) -> None:
+    answer = operator.get("/", Host=host)
+    assert answer.status == status
+    assert ("console.hosts" in answer.text) == (status == 421)
+
+
+def test_a_form_needs_the_token_of_a_page(operator: Visitor) -> None:
+    assert operator.post("/").status == 405, "the page itself changes nothing"
+    assert operator.post("/", token="").status == 403
+    other = operator.post("/", token="2|00000000|00000000000000000000000000000000|1")
+    assert other.status == 403
+    assert "load the page again" in other.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://attacker.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 405),
+    ],
+)
+def test_a_form_of_another_site_is_refused_even_with_a_token(
+    operator: Visitor, headers: dict[str, str], status: int
+) -> None:
+    assert operator.post("/", headers=headers).status == status
+
+
+def test_the_cookie_is_of_no_use_to_other_sites(operator: Visitor) -> None:
+    cookie = operator.get("/").headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert "Secure" not in cookie
+
+
+def test_requests_have_a_maximum_size(console: ConsoleServer, operator: Visitor) -> None:
+    del console
+    with pytest.raises(OSError, match=r"."):
+        # The server closes the connection without reading the rest.
+        raise OSError(operator.post("/", [("reason", "x" * (2 << 20))]).status)
+
+
+def test_without_a_login_everybody_may_read_and_nobody_change(
+    client: redis.Redis, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    del client
+    with ConsoleServer(tmp_path, server.url) as console:
+        visitor = console.visitor("")
+        assert "read-only" in visitor.get("/").text
+        answer = visitor.post("/")
+        assert answer.status == 403
+        assert "flower.basic_auth" in answer.text
+
+
+def test_a_trusted_proxy_names_the_user(client: redis.Redis, server: EmbeddedServer, tmp_path: Path) -> None:
+    del client
+    with ConsoleServer(tmp_path, server.url, **PROXY) as console:
+        visitor = console.visitor("")
+        assert "Zoë" in visitor.get("/", X_Forwarded_User="Zoë".encode().decode("latin-1")).text
+        assert (
+            "Secure"
+            in console.visitor("").get("/", X_Forwarded_User="a", X_Forwarded_Proto="https").headers["set-cookie"]
+        )
+        for header in ({}, {"X_Forwarded_User": ""}, {"X_Forwarded_User": "a, b"}, {"X_Forwarded_User": "x" * 101}):
+            answer = console.visitor("").get("/", **header)
+            assert answer.status == 401
+            assert "www-authenticate" not in answer.headers
+
+
+def test_nobody_else_can_name_a_user(client: redis.Redis, server: EmbeddedServer, tmp_path: Path) -> None:
+    del client
+    settings = PROXY | {"console.trusted_proxies": "10.0.0.0/8", "flower.basic_auth": LOGIN}
+    with ConsoleServer(tmp_path, server.url, **settings) as console:
+        forged = {"X_Forwarded_User": "admin", "X_Forwarded_Proto": "https"}
+        assert console.visitor("").get("/", **forged).status == 401
+        answer = console.visitor().get("/", **forged)
+        assert "admin" not in answer.text
+        assert "Secure" not in answer.headers["set-cookie"]
