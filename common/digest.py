@@ -2,7 +2,7 @@
 
 Alerts are hostile text: an ordinary alert can contain a forged `courier.digest`. The delivery id is the only mark of a
 digest, as it is of a test (`common/delivery_test.py`): the ledger makes it, and no text of an alert gets into it. An id
-of the alert log ends with an offset and a checksum, so it never has this form.
+of the alert log has three colons at least, so it never has this form.
 
 The values are hostile all the same: group, top values and samples are texts of the folded alerts. `read_digest` bounds
 each of them, and what it cannot read costs only itself.
@@ -34,7 +34,8 @@ MAX_TEXT_CHARS: Final = 1_000
 MAX_COUNT: Final = 2**53
 """The largest whole number that the ledger's Lua counts exactly; anything above it is no count."""
 
-_is_digest_id: Final = re.compile(r"digest:[0-9a-f]{32,64}(?:\+.*)?", re.DOTALL).fullmatch
+_is_digest_id: Final = re.compile(r"digest:[0-9A-Za-z_-]{1,64}:[0-9]{1,16}(?:\+.*)?", re.DOTALL).fullmatch
+"""The key of the group, the beginning of the window in ms, and a suffix such as `+fallback:ID`."""
 
 
 class TopValue(msgspec.Struct, frozen=True):
