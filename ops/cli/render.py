@@ -41,7 +41,7 @@ NO_MATCH: Final = "no match"
     epilog=example(
         "courier render --integration slack --alert alert.json --expect match",
         "tail -n 1 alerts.json | courier render --integration slack --alert -",
-        "tail -n 1 alerts.json | courier render --integration slack --alert - --digest",
+        "courier render --integration slack --alert alert.json --digest",
     )
 )
 @integration_option
