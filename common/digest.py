@@ -2,7 +2,7 @@
 
 Alerts are hostile text: an ordinary alert can contain a forged `courier.digest`. The delivery id is the only mark of a
 digest, as it is of a test (`common/delivery_test.py`): the ledger makes it, and no text of an alert gets into it. An id
-of the alert log has three colons at least, so it never has this form.
+of the alert log ends with parts of other lengths, so it never has this form, whatever its node is called.
 
 The values are hostile all the same: group, top values and samples are texts of the folded alerts. `read_digest` bounds
 each of them, and what it cannot read costs only itself.
@@ -11,7 +11,7 @@ each of them, and what it cannot read costs only itself.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 
@@ -34,8 +34,10 @@ MAX_TEXT_CHARS: Final = 1_000
 MAX_COUNT: Final = 2**53
 """The largest whole number that the ledger's Lua counts exactly; anything above it is no count."""
 
-_is_digest_id: Final = re.compile(r"digest:[0-9A-Za-z_-]{1,64}:[0-9]{1,16}(?:\+.*)?", re.DOTALL).fullmatch
-"""The key of the group, the beginning of the window in ms, and a suffix such as `+fallback:ID`."""
+_is_digest_id: Final = re.compile(
+    r"digest:[0-9a-f]{8}:(?:held[0-9]{1,16}:)?(?:[0-9a-f]{32}|others):[0-9]{1,16}(?:\+.*)?", re.DOTALL
+).fullmatch
+"""The name of the group (`producer/digests.py`), the beginning of the window in ms, and a suffix: `+fallback:ID`."""
 
 
 class TopValue(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class TopValue(msgspec.Struct, frozen=True):
 
 
 class Top(msgspec.Struct, frozen=True):
-    """The most frequent values of a field, most frequent first. `approximate` says that the numbers are estimates."""
+    """The most frequent values of a field, most frequent first. With `approximate`, some values were not counted."""
 
     field: str
     values: tuple[TopValue, ...]
@@ -109,7 +111,7 @@ def _level(value: Any) -> float:
     return level if 0 < level <= MAX_LEVEL else 0
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT
 
 

@@ -27,8 +27,8 @@ TOP: Final = ("agent.name", "data.srcip")
 
 MAX_TEXT_CHARS: Final = 1_000
 
-SAMPLE_ID: Final = f"{PREFIX}sample:0"
-"""The delivery id; only a digest has one of this form."""
+SAMPLE_ID: Final = f"{PREFIX}{'0' * 8}:{'0' * 32}:0"
+"""The delivery id; the ledger never makes this one."""
 
 _KEPT: Final = ("agent", "manager", "decoder", "location")
 _SAMPLED: Final = ("id", "timestamp", "rule", "agent", "location", "full_log", "data", "syscheck")
@@ -43,7 +43,8 @@ def sample_digest(raw: bytes, by: Sequence[str] = GROUP_BY, top: Sequence[str] =
     when, rule = fields.get("timestamp"), fields.get("rule")
     rule = rule if isinstance(rule, dict) else {}
     description = text_of(rule.get("description", "")) or ""
-    digest = {
+    tops = {name: value for name in top if (value := _value(fields, name))}
+    digest: dict[str, Any] = {
         "id": SAMPLE_ID,
         "group": {name: _value(fields, name) for name in by},
         "others": False,
@@ -54,12 +55,10 @@ def sample_digest(raw: bytes, by: Sequence[str] = GROUP_BY, top: Sequence[str] =
         "last_id": fields.get("id"),
         "level": rule.get("level"),
         "window": {"from": when, "to": when},
-        "top": {
-            name: {"values": [[value, COUNT]], "approximate": False} for name in top if (value := _value(fields, name))
-        },
+        "top": {name: {"values": [[value, COUNT]], "approximate": False} for name, value in tops.items()},
         "samples": [{name: _short(fields[name]) for name in _SAMPLED if name in fields}],
     }
-    alert = {
+    alert: dict[str, Any] = {
         "timestamp": when,
         "id": fields.get("id"),
         "rule": {**rule, "description": f"{COUNT} more: {description}" if description else f"{COUNT} more alerts"},

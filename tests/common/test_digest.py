@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from common.digest import MAX_PARTS, MAX_TEXT_CHARS, is_digest, read_digest
 
-ID = "digest:4f2a9c:1764504000000"
+GROUP = "digest:0123abcd:00112233445566778899aabbccddeeff"
+ID = f"{GROUP}:1764504000000"
 LOG_LINE = "0123456789abcdef0123:0000000000:01234567"
 
 anything = st.recursive(
@@ -20,7 +21,9 @@ anything = st.recursive(
 )
 
 
-@pytest.mark.parametrize("made", [ID, f"{ID}+", f"{ID}+fallback:teams", "digest:others:0"])
+@pytest.mark.parametrize(
+    "made", [ID, f"{ID}+", f"{ID}+fallback:teams", "digest:0123abcd:others:0", "digest:0123abcd:held17645:others:0"]
+)
 def test_ids_of_the_ledger(made: str) -> None:
     assert is_digest(made)
 

@@ -31,6 +31,9 @@ DAY_S: Final = 86_400.0
 LATE_S: Final = 60.0
 """A flood is worth a word if an alert waits longer than this for its turn."""
 
+DIGEST: Final = "digest"
+"""The name of an integration's section."""
+
 _SECONDS: Final = {Unit.SECOND: 1, Unit.MINUTE: 60, Unit.HOUR: 3_600, Unit.DAY: 86_400}
 
 
@@ -75,10 +78,10 @@ def find_floods(
 ) -> dict[str, str]:
     """Return the suggestion for each integration id with a flood. `limits` are by integration id; `clock` is monotonic.
 
-    Those without a limit have none, nor services that look something up for each alert. Nothing is read if there is no
-    limit at all.
+    Those without a limit have none, nor those that have a digest or look something up for each alert. Nothing is read
+    if no integration is left.
     """
-    limited = [one for one in integrations if limits.get(one.id) and _is_read_by_people(one)]
+    limited = [one for one in integrations if limits.get(one.id) and _can_gain(one)]
     if not limited:
         return {}
     times, read = _times(path, FilterIndex(limited, named_conditions, agents), clock)
@@ -90,9 +93,10 @@ def find_floods(
     return {name: one.text(name, read) for name, one in found.items()}
 
 
-def _is_read_by_people(integration: Integration) -> bool:
-    declared = SERVICES.get(integration.service)
-    return declared is None or bool(declared.message)
+def _can_gain(integration: Integration) -> bool:
+    """Return whether a digest would help: people read what the service or script sends, and there is none yet."""
+    declared, has_digest = SERVICES.get(integration.service), any(one.name == DIGEST for one in integration.sections)
+    return not has_digest and (declared is None or bool(declared.message))
 
 
 def flood(moments: Sequence[float], limit: RateLimit) -> Flood | None:

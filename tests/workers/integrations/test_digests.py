@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +31,8 @@ from workers.rendering import render_call
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ID = "digest:4f2a9c:1764504000000"
+GROUP = "digest:0123abcd:00112233445566778899aabbccddeeff"
+ID = f"{GROUP}:1764504000000"
 SAMPLE = {**FIELDS, "timestamp": "2026-11-30T12:00:05.000+0000"}
 DIGEST: dict[str, Any] = {
     "id": ID,
@@ -225,7 +228,7 @@ def key_of(given: Alert, identity: str = "pagerduty") -> str:
 def test_all_digests_of_a_group_land_in_one_incident() -> None:
     key = key_of(digest())
     assert len(key) <= MAX_DEDUP_KEY_CHARS
-    assert key == key_of(digest("digest:4f2a9c:1764504600000", count=3)) == key_of(digest(f"{ID}+fallback:pagerduty"))
+    assert key == key_of(digest(f"{GROUP}:1764504600000", count=3)) == key_of(digest(f"{ID}+fallback:pagerduty"))
     different = [
         *(digest(group={"rule.id": "5710"}), digest(group={"rule.id": "5712", "agent.id": "1"})),
         *(digest(group={}), digest(group={}, others=True), alert()),
@@ -264,3 +267,25 @@ def test_a_sample_digest_is_shown_as_one_of_the_ledger() -> None:
     shown = shown_by("teams", sample_digest(alert().raw))
     for part in (f"{COUNT} more: sshd", f"web01 ({COUNT})", f"172.17.1.1 ({COUNT})", FIELDS["timestamp"], "rule.id"):
         assert part in shown
+
+
+# -- the page about digests
+
+
+PAGE = (Path(__file__).parents[3] / "ops/docs/digests.md").read_text(encoding="utf-8")
+
+
+def test_the_page_shows_what_people_see() -> None:
+    sample = SAMPLE | {"full_log": "Invalid user paco from 172.17.1.1 port 56404"}
+    top = DIGEST["top"] | {"data.srcip": {"values": [["203.0.113.7", 200]], "approximate": True}}
+    sent = body_of("ntfy", digest(samples=[sample], top=top))
+    assert f"```\n{sent['title']}\n\n{sent['message']}\n```" in PAGE
+
+
+def test_the_template_of_the_page_shows_alerts_and_digests() -> None:
+    block = next(one for one in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "slack.message" in one)
+    text = tomllib.loads(block)["integrations"]["slack"]["message"]["text"]
+    shown = template(text, digest())["text"].split()
+    assert shown[:5] == ["214", "alerts", "since", DIGEST["from"] + ",", "most"]
+    assert "203.0.113.7 (200)" in " ".join(shown)
+    assert template(text, alert())["text"] == FIELDS["full_log"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from common.integration import Integration
+from common.integration import Integration, Section
+from common.secret import Secret
 from common.settings.rate_limit import parse_rate_limit
 from ops.admin.check import floods, recent
 from ops.admin.check.floods import find_floods, flood
@@ -73,7 +74,7 @@ def test_the_time_and_the_bytes_that_are_read_are_bounded(tmp_path: Path, monkey
     slow = found(log, clock=lambda: float(next(ticks)))  # each look at the clock, one a block, takes a second
     assert "by the newest 98 alerts of the log; older ones of that day were not read" in slow["slack"]
     monkeypatch.setattr(floods, "MAX_BYTES", 20_000)
-    assert "by the newest 243 alerts of the log; older ones of that day were not read" in found(log)["slack"]
+    assert "by the newest 246 alerts of the log; older ones of that day were not read" in found(log)["slack"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,9 @@ def test_damaged_lines_are_passed_over(tmp_path: Path, line: bytes) -> None:
     assert "37 alerts" in found(log)["slack"]
 
 
-def test_a_look_up_gets_no_suggestion(tmp_path: Path) -> None:
+def test_a_look_up_and_what_has_a_digest_get_no_suggestion(tmp_path: Path) -> None:
     log = write_log(tmp_path / "alerts.json", [0.0] * 300)
-    (lookup,) = [Integration(id="v", name="virustotal")]
-    assert find_floods(log, {"v": [parse_rate_limit("4/min")]}, [lookup], clock=lambda: 0.0) == {}
+    digest = (Section(name="digest", values=Secret("{}")),)
+    has_one = [Integration(id="v", name="virustotal"), Integration(id="s", name="slack", sections=digest)]
+    limits = {name: [parse_rate_limit("4/min")] for name in "vs"}
+    assert find_floods(log, limits, has_one, clock=lambda: 0.0) == {}
