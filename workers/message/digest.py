@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from common.digest import Digest, Top
 
 MAX_VALUE_CHARS: Final = 100
-"""Characters of a value of the group and of a top value."""
+"""Characters of a time, of a value of the group and of a top value."""
+
+MAX_TOP_CHARS: Final = 300
+"""Characters after which no more values of a field are listed, so that there is room for samples."""
 
 MAX_SAMPLE_CHARS: Final = 300
 """Characters of a sample; five of them fit into a message of every service."""
@@ -34,7 +37,7 @@ MAX_LEAVES: Final = 3
 
 OTHERS: Final = "others: more groups were open than Courier keeps apart"
 
-_PLAIN: Final = re.compile(r"[\w.:/@\\ -]+")
+_PLAIN: Final = re.compile(r"[\w.:/@\\ -]+…?")
 """A value that cannot be mistaken for two, or for its number."""
 
 
@@ -42,9 +45,9 @@ def digest_pairs(digest: Digest) -> Iterator[tuple[str, str]]:
     """Yield the names and values of the fields, not escaped."""
     yield "Count", str(digest.count)
     if digest.first:
-        yield "From", digest.first
+        yield "From", truncate(digest.first, MAX_VALUE_CHARS)
     if digest.last:
-        yield "To", digest.last
+        yield "To", truncate(digest.last, MAX_VALUE_CHARS)
     if digest.level:
         yield "Highest level", f"{digest.level:g}"
     if digest.others:
@@ -70,7 +73,12 @@ def digest_text(digest: Digest) -> str:
 
 
 def _listed(top: Top) -> str:
-    return ", ".join(f"{_unmistakable(one.value)} ({one.count})" for one in top.values)
+    text = ""
+    for one in top.values:
+        if len(text) > MAX_TOP_CHARS:
+            return f"{text}, {ELLIPSIS}"
+        text += f"{', ' if text else ''}{_unmistakable(one.value)} ({one.count})"
+    return text
 
 
 def _unmistakable(value: str) -> str:

@@ -24,7 +24,7 @@ from workers.delivery.fallback import annotate
 from workers.integrations.pagerduty import MAX_DEDUP_KEY_CHARS
 from workers.integrations.registry import make_service
 from workers.integrations.telegram import shown_length
-from workers.message.digest import MAX_SAMPLE_CHARS
+from workers.message.digest import MAX_SAMPLE_CHARS, MAX_TOP_CHARS
 from workers.redaction import Redactor
 from workers.rendering import render_call
 
@@ -158,6 +158,15 @@ def test_samples_without_a_log_line_say_what_happened_and_those_without_room_are
     assert lines[:2] == ["Samples:", "dc1: Logon, srcip: 10.0.0.9"]
     assert len(lines[2]) == MAX_SAMPLE_CHARS
     assert lines[-1] == "… (3 more)"
+
+
+def test_long_values_leave_room_for_the_others_and_for_samples() -> None:
+    values = [[f"{n}{'x' * 500}", 9] for n in range(10)]
+    (attachment,) = body_of("slack", digest(top={"agent.name": {"values": values}}))["attachments"]
+    shown = attachment["fields"][-1]["value"]
+    assert shown.startswith("0x")
+    assert shown.endswith("x… (9), …")
+    assert MAX_TOP_CHARS < len(shown) < MAX_TOP_CHARS + 120
 
 
 def test_the_group_of_all_others_is_named() -> None:
