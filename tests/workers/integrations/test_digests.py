@@ -281,7 +281,7 @@ def test_a_sample_digest_is_shown_as_one_of_the_ledger() -> None:
 # -- the page about digests
 
 
-PAGE = (Path(__file__).parents[3] / "ops/docs/digests.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "ops/docs/digest-messages.md").read_text(encoding="utf-8")
 
 
 def test_the_page_shows_what_people_see() -> None:
