@@ -14,6 +14,7 @@ from ops.admin.filter_mismatch import mismatches
 from ops.admin.names import in_configuration
 from ops.admin.one_alert import one_alert
 from ops.admin.render import Renderer
+from ops.admin.sample_digest import COUNT, sample_digest
 from ops.cli.options import combined, example, integration_option, pass_settings, setting_option
 from producer.configuration import policy_of, read_configuration
 from producer.filters.decode import InvalidAlert
@@ -40,12 +41,14 @@ NO_MATCH: Final = "no match"
     epilog=example(
         "courier render --integration slack --alert alert.json --expect match",
         "tail -n 1 alerts.json | courier render --integration slack --alert -",
+        "courier render --integration slack --alert alert.json --digest",
     )
 )
 @integration_option
 @click.option(
     "--alert", "stream", type=click.File("rb"), required=True, help="File with one alert; - reads standard input."
 )
+@click.option("--digest", "is_digest", is_flag=True, help=f"Show a digest of {COUNT} alerts like this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--expect",
@@ -54,20 +57,31 @@ NO_MATCH: Final = "no match"
 )
 @setting_option("producer.config", help="The manager's ossec.conf.")
 @pass_settings
-def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_json: bool, expect: str | None) -> None:
+def command(
+    settings: Settings,
+    /,
+    words: tuple[str, ...],
+    stream: IO[bytes],
+    *,
+    is_digest: bool,
+    as_json: bool,
+    expect: str | None,
+) -> None:
     """Show what Courier would send for an alert: the request, or the arguments and files of a script.
 
     The output also names each filter that does not match the alert. The request is shown even if a filter does not
-    match. Secrets are masked and nothing is sent.
+    match. Secrets are masked and nothing is sent. With --digest, the output is that of a digest, and the filters
+    are still those of the alert.
     """
     wanted = combined((), words)
     raw = one_alert(stream.read())
+    alert = sample_digest(raw) if is_digest else Alert(raw, DELIVERY_ID_PLACEHOLDER)
     file = settings.producer.config
     unexpected = list[str]()
     configuration = read_configuration(settings)
     for number, integration in enumerate(in_configuration(configuration, wanted, file=file)):
         verdict = passes(integration, raw, configuration)
-        rendered = _rendered(settings, integration, raw, configuration)
+        rendered = _rendered(settings, integration, alert, configuration)
         if as_json:
             document = msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode()
             click.echo(printable_json(document))
@@ -80,11 +94,11 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
         raise CourierError(f"expected {expect}: {'; '.join(unexpected)}")
 
 
-def _rendered(settings: Settings, integration: Integration, raw: bytes, configuration: Configuration) -> Rendered:
+def _rendered(settings: Settings, integration: Integration, alert: Alert, configuration: Configuration) -> Rendered:
     debug = settings.log.level is LogLevel.DEBUG
     policy = policy_of(integration, settings, configuration)
     renderer = Renderer(integration, policy, settings.worker, debug=debug)
-    return msgspec.structs.replace(renderer.render(Alert(raw, DELIVERY_ID_PLACEHOLDER)), error=renderer.script_error())
+    return msgspec.structs.replace(renderer.render(alert), error=renderer.script_error())
 
 
 def passes(integration: Integration, raw: bytes, configuration: Configuration) -> str:

@@ -68,8 +68,12 @@ function mrkdwn(value) { // Slack's _italics_, the only mark that Wazuh's messag
     piece.startsWith("_(") && piece.endsWith(")_") ? make("em", "", piece.slice(1, -1)) : piece);
 }
 
+const TINTS = { // Slack's own names, in the stock message, and the colours of messages and digests
+  good: "good", warning: "warning", danger: "danger",
+  "#2eb886": "good", "#daa038": "warning", "#e8590c": "warning", "#a30200": "danger",
+};
+
 function slack(message) {
-  const tints = { good: "good", warning: "warning", danger: "danger" };
   const bot = make("div", "bot", make("i", "", "W"), "Wazuh", make("span", "app", "APP"),
     make("span", "soft", `#${message.integration}`), clock(message));
   const attachments = [].concat(fields(message.body).attachments || []).map((raw) => {
@@ -77,8 +81,8 @@ function slack(message) {
     const list = [].concat(one.fields || []).map((field) =>
       make("div", "", make("dt", "", fields(field).title), make("dd", "", ...mrkdwn(fields(field).value))));
     return [
-      make("div", "soft pretext", one.pretext),
-      make("div", `attachment is-${tints[one.color] || "plain"}`, make("p", "title", one.title),
+      one.pretext ? make("div", "soft pretext", one.pretext) : null,
+      make("div", `attachment is-${TINTS[one.color] || "plain"}`, make("p", "title", one.title),
         one.text ? make("pre", "", one.text) : null, list.length ? make("dl", "", list) : null),
     ];
   });
@@ -89,7 +93,7 @@ function chat(message) { // title, text and rows beside a bar in the colour of t
   const body = fields(message.body);
   const bot = make("div", "bot", make("i", "", "W"), "Wazuh", make("span", "app", "APP"),
     make("span", "soft", `#${message.integration}`), clock(message));
-  const tint = { "#2eb886": "good", "#daa038": "warning", "#e8590c": "warning", "#a30200": "danger" }[body.colour] || "plain";
+  const tint = TINTS[body.colour] || "plain";
   return [bot, make("div", `attachment is-${tint}`, make("p", "title", body.title),
     body.text ? make("pre", "", body.text) : null, rows(body))];
 }

@@ -6,6 +6,7 @@ below allows nothing but the three files, and `<` is escaped in the JSON so that
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Final
@@ -51,7 +52,9 @@ def page(name: str, query: Mapping[str, str], inbox: Inbox) -> Reply | None:
 
 def _messages(after: str, inbox: Inbox) -> bytes:
     messages = inbox.after(int(after[:15]) if after.isdecimal() else 0, PER_RESPONSE)
-    return msgspec.json.encode({"total": len(inbox), "messages": messages}).replace(b"<", b"\\u003c")
+    document = {"total": len(inbox), "messages": msgspec.to_builtins(messages)}
+    # As ASCII: a half of a surrogate pair, which an alert can contain, has no form in UTF-8.
+    return json.dumps(document).encode("ascii").replace(b"<", b"\\u003c")
 
 
 @cache

@@ -31,15 +31,21 @@ def annotate(raw: bytes, origin: FallbackOf) -> bytes:
 def mark(raw: bytes, prefix: str, note: Mapping[str, object]) -> bytes:
     """Return the alert with `note` as its last member `courier`, and `prefix` in `full_log` and `rule.description`.
 
-    Messages for people consist of these two; one that is missing or not a string stays unchanged. A line that is not
-    a JSON object is returned unchanged.
+    Messages for people consist of these two; one that is missing or not a string stays unchanged. If the alert has an
+    object `courier`, as a digest does, the members of `note` become its last ones. A line that is not a JSON object is
+    returned unchanged.
     """
     text = raw.removeprefix(lenient_json.BOM).decode("utf-8", "surrogateescape")
     try:
         members, end = lenient_json.value_offsets(text)
     except ValueError:
         return raw
-    additions = {end: f'{", " if members else ""}"{NOTE_KEY}": {json.dumps(note)}'}
+    own = members.get(NOTE_KEY)
+    if own is not None and text[own] == "{":
+        inner, inner_end = lenient_json.value_offsets(text, own)
+        additions = {inner_end: f"{', ' if inner else ''}{json.dumps(note)[1:-1]}"}
+    else:
+        additions = {end: f'{", " if members else ""}"{NOTE_KEY}": {json.dumps(note)}'}
     escaped = json.dumps(prefix)[1:-1]
     for offset in (members.get("full_log"), _description(text, members.get("rule"))):
         if offset is not None and text[offset] == '"':

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from common.digest import Digest, read_digest
 from common.outcome import Reason, Rejected, Retry
 from workers.integrations.base import NotSendable
 from workers.integrations.helpers import config
@@ -67,7 +68,7 @@ class PagerDuty(SinglePost):
     """One PagerDuty block. Needs api_key, the routing key of the service."""
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
-        self._key = config.api_key(block)
+        self._key, self._integration = config.api_key(block), block.id
         super().__init__(block, statuses, choices.url or URL)
         self._messages = MessageRenderer(block, PLAIN, MESSAGE_LIMITS, choices)
 
@@ -85,10 +86,11 @@ class PagerDuty(SinglePost):
         return event
 
     def _event(self, alert: Alert, fields: Fields) -> dict[str, Any]:
+        digest = read_digest(alert.delivery_id, fields)
         return {
             "routing_key": self._key.reveal(),
             "event_action": "trigger",
-            "dedup_key": _dedup_key(alert.delivery_id),
+            "dedup_key": _key_of_group(self._integration, digest) if digest else _dedup_key(alert.delivery_id),
             "payload": _payload(fields),
             "client": "Wazuh Monitoring Service",
             "client_url": "https://wazuh.com",
@@ -178,3 +180,9 @@ def _dedup_key(delivery_id: str) -> str:
     if len(delivery_id) <= MAX_DEDUP_KEY_CHARS:
         return delivery_id
     return hashlib.blake2b(delivery_id.encode(), digest_size=32).hexdigest()
+
+
+def _key_of_group(integration: str, digest: Digest) -> str:
+    """Return the same key for all digests of a group, so that they land in one incident."""
+    group = json_body({"integration": integration, "group": sorted(digest.group), "others": digest.others})
+    return f"courier-digest-{hashlib.blake2b(group, digest_size=20).hexdigest()}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from common.digest import is_digest
 from common.outcome import Reason, Skipped
 from workers.integrations.base import NotSendable
 from workers.integrations.helpers.alert_fields import Fields, get, require, require_level
@@ -41,11 +42,15 @@ class Shuffle(SinglePost):
         self._messages = MessageRenderer(block, PLAIN, MESSAGE_LIMITS, choices)
 
     def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
-        """Return the message, with a title and a text of the operator's. Raises NotSendable for an excluded rule."""
+        """Return the message, with a title and a text of the operator's, or the text of a digest.
+
+        Raises NotSendable for an excluded rule.
+        """
         if (rule_id := require(fields, "rule", "id")) in EXCLUDED_RULES:
             raise NotSendable(Skipped(Reason.RULE_EXCLUDED, f"rule {rule_id}"))
         message = _message(fields)
-        if given := self._messages.given:
+        given = self._messages.given | ({"text"} if is_digest(alert.delivery_id) else set())
+        if given:
             rendered = self._messages.render(alert, fields)
             message |= {
                 name: getattr(rendered, name) for name in ("title", "text") if name in given and not rendered.note

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from common.digest import is_digest
 from workers.integrations.helpers.alert_fields import Fields, get, json_body, require, require_level
 from workers.integrations.helpers.slack_attachment import slack_attachment
 from workers.integrations.helpers.text_limits import ELLIPSIS, truncate
@@ -49,8 +50,11 @@ class Slack(SinglePost):
         self._messages = MessageRenderer(block, markup.SLACK_MESSAGE, MESSAGE_LIMITS, choices)
 
     def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
-        """Return the attachment; without a message of the operator's it is the stock one, but for escapes (D19)."""
-        if self._messages.given:
+        """Return the attachment; without a message of the operator's it is the stock one, but for escapes (D19).
+
+        The stock one has no place for what a digest says.
+        """
+        if self._messages.given or is_digest(alert.delivery_id):
             return message_attachment(self._messages.render(alert, fields), fields)
         attachment = _attachment(fields)
         if self._escape and self.markup.is_in(alert.raw):

@@ -11,6 +11,7 @@ from common.exact_json import as_number
 from common.templates.values import text_of
 from workers.integrations.helpers.alert_fields import get
 from workers.message.dashboard import alert_link
+from workers.message.digest import digest_pairs, digest_text
 from workers.message.markup import one_line
 from workers.message.message import Field, Message
 from workers.message.telling import telling_leaves
@@ -18,6 +19,7 @@ from workers.message.telling import telling_leaves
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from common.digest import Digest
     from workers.message.markup import Markup
 
 NO_DESCRIPTION: Final = "Wazuh alert"
@@ -28,14 +30,17 @@ MAX_LOG_CHARS: Final = 2_000
 MAX_TECHNIQUES: Final = 5
 
 
-def default_message(fields: dict[str, Any], markup: Markup, dashboard_url: str = "") -> Message:
-    """Return the message for an alert, escaped but not cut to a service's limits yet."""
+def default_message(
+    fields: dict[str, Any], markup: Markup, dashboard_url: str = "", digest: Digest | None = None
+) -> Message:
+    """Return the message for an alert or a digest, escaped but not cut to a service's limits yet."""
     escape = markup.escape
-    log = get(fields, "full_log")
+    log = digest_text(digest) if digest else get(fields, "full_log")
+    pairs = digest_pairs(digest) if digest else _pairs(fields)
     return Message(
         title=escape(one_line(text_of(get(fields, "rule", "description")))) or NO_DESCRIPTION,
         text=escape(log[:MAX_LOG_CHARS].strip()) if isinstance(log, str) else "",
-        fields=tuple(Field(escape(one_line(name)), escape(one_line(value))) for name, value in _pairs(fields)),
+        fields=tuple(Field(escape(one_line(name)), escape(one_line(value))) for name, value in pairs),
         link=alert_link(dashboard_url, get(fields, "id")),
         level=level_of(fields),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from common.digest import is_digest, read_digest
 from common.errors import ConfigError, TemplateError
 from common.services.sections import options_of
 from common.settings.message import MESSAGE, MessageTemplates
@@ -33,6 +34,9 @@ MAX_MISSING: Final = 20
 MAX_LINK_CHARS: Final = 2_000
 """A longer link is left out: half of it would lead elsewhere."""
 
+DIGEST_VARIABLE: Final = "courier.digest"
+"""What a template of text or fields contains if it is also for digests; others would show one alert of many."""
+
 
 class _Templates(NamedTuple):
     """The compiled templates of the parts that have one."""
@@ -41,6 +45,14 @@ class _Templates(NamedTuple):
     text: Template | None
     fields: Mapping[str, Template] | None
     link: Template | None
+
+    def for_digests(self, sources: MessageTemplates) -> _Templates:
+        """Return the templates that are used for a digest: title and link, and what names `courier.digest`."""
+        text, fields = sources.template or sources.text, (sources.fields or {}).values()
+        return self._replace(
+            text=self.text if text and DIGEST_VARIABLE in text.text else None,
+            fields=self.fields if any(DIGEST_VARIABLE in one.text for one in fields) else None,
+        )
 
 
 class MessageRenderer:
@@ -60,6 +72,7 @@ class MessageRenderer:
         self.given = frozenset(given - {"template"} | ({"text"} if "template" in given else set()))
         try:
             self._templates = _compile(templates, markup) if given else None
+            self._for_digests = self._templates and self._templates.for_digests(templates)
         except TemplateError as error:
             raise ConfigError(str(error), file=block.file, line=block.line or None, element=MESSAGE) from None
 
@@ -69,23 +82,25 @@ class MessageRenderer:
 
     def render_whole(self, alert: Alert, fields: dict[str, Any]) -> Message:
         """Return the message before it is cut."""
-        if self._templates is None:
-            return self._default(fields)
+        templates = self._for_digests if is_digest(alert.delivery_id) else self._templates
+        if templates is None:
+            return self._default(alert, fields)
         try:
-            rendered = self._rendered(self._templates, fields, variables(alert, fields, self._integration))
+            rendered = self._rendered(templates, alert, fields)
         except TemplateError as error:
             self._choices.on_render(0, failed=True)
             note = f"Courier shows the default message: {error}"
-            return msgspec.structs.replace(self._default(fields), note=note)
+            return msgspec.structs.replace(self._default(alert, fields), note=note)
         self._choices.on_render(len(rendered.missing), failed=False)
         return rendered
 
-    def _default(self, fields: dict[str, Any]) -> Message:
-        return default_message(fields, self._markup, self._choices.dashboard_url)
+    def _default(self, alert: Alert, fields: dict[str, Any]) -> Message:
+        digest = read_digest(alert.delivery_id, fields)
+        return default_message(fields, self._markup, self._choices.dashboard_url, digest)
 
-    def _rendered(self, templates: _Templates, fields: dict[str, Any], values: Mapping[str, Any]) -> Message:
+    def _rendered(self, templates: _Templates, alert: Alert, fields: dict[str, Any]) -> Message:
         """Return the message of the templates, with the default parts where there is no template."""
-        missing: list[str] = []
+        values, missing = variables(alert, fields, self._integration), list[str]()
 
         def text_of(template: Template) -> str:
             text = template.render(values).strip()
@@ -106,20 +121,23 @@ class MessageRenderer:
         if parts.keys() >= {"title", "text", "fields"}:  # the default message takes half the time of the templates
             link = alert_link(self._choices.dashboard_url, fields.get("id"))
             return Message(**{"link": link, "level": level_of(fields), **parts})
-        return msgspec.structs.replace(self._default(fields), **parts)
+        return msgspec.structs.replace(self._default(alert, fields), **parts)
 
 
 def variables(alert: Alert, fields: dict[str, Any], integration: str) -> dict[str, Any]:
     """Return what a template sees: the alert's members, the whole alert as `alert`, and `courier`.
 
-    `courier` has what Courier says in the alert itself (`undelivered_to` and `reason` of a fallback, `digest`), and
-    `integration`, `node`, `attempt` and `delivery_id`.
+    `courier` has what Courier says in the alert itself (`undelivered_to` and `reason` of a fallback), and
+    `integration`, `node`, `attempt`, `delivery_id` and, of a digest only, `digest`: an alert can contain a forged one.
+    The alerts of a digest can come from several nodes, so its `node` is empty.
     """
-    own = get(fields, "courier")
-    courier = {
-        **(own if isinstance(own, dict) else {}),
+    own, folds = get(fields, "courier"), is_digest(alert.delivery_id)
+    courier = dict(own) if isinstance(own, dict) else {}
+    if not folds:
+        courier.pop("digest", None)
+    courier |= {
         "integration": integration,
-        "node": alert.delivery_id.partition(":")[0],
+        "node": "" if folds else alert.delivery_id.partition(":")[0],
         "attempt": alert.attempt,
         "delivery_id": alert.delivery_id,
     }

@@ -7,6 +7,7 @@ paths.py     alert log, state folder, queue socket
 apprise.py   whether Apprise accepts the hook_url of its integrations
 scripts.py   whether each custom script can run, with the worker's own check
 recent.py    how many recent alerts each block matches, with the producer's own filters
+floods.py    integrations that a flood of the last day would have kept behind
 report.py    the complete report
 show.py      output as text or JSON
 """

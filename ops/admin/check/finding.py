@@ -33,3 +33,8 @@ def error(text: str, where: str = "") -> Finding:
 def warning(text: str, where: str = "") -> Finding:
     """Return a finding that does not make the check fail."""
     return Finding(Severity.WARNING, text, where)
+
+
+def note(text: str, where: str = "") -> Finding:
+    """Return a finding that is a suggestion."""
+    return Finding(Severity.NOTE, text, where)

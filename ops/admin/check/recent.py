@@ -75,7 +75,7 @@ def count_recent(
     alone = (msgspec.structs.replace(one, id=key) for key, one in single.items())
     index = FilterIndex([*integrations, *alone], named_conditions, agents)
     counts, groups, alerts = Counter[str](), set[str](), 0
-    for raw in _last_lines(path, clock() + LIMIT_S, clock):
+    for raw in last_lines(path, clock() + LIMIT_S, clock):
         try:
             counts.update(index.match(raw))
             groups.update(decode_line(raw).rule.groups)
@@ -127,7 +127,7 @@ def _suggestion(text: str, groups: set[str]) -> str:
     return "; ".join(f"{item!r}: did you mean {close[0]}?" for item, close in similar if close)
 
 
-def _last_lines(path: Path, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
+def last_lines(path: Path, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
     """Yield lines, newest first, until the monotonic time `until_s`."""
     seen = set()
     for file in reversed(LogDirectory(path).oldest_first()):

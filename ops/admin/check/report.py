@@ -11,7 +11,8 @@ from common.settings.sources import dotted
 from ops.admin.check.apprise import check_apprise
 from ops.admin.check.conditions import check_conditions, check_silences
 from ops.admin.check.filters import describe
-from ops.admin.check.finding import Finding, Severity, error, warning
+from ops.admin.check.finding import Finding, Severity, error, note, warning
+from ops.admin.check.floods import find_floods
 from ops.admin.check.nodes import check_nodes
 from ops.admin.check.paths import check_paths
 from ops.admin.check.recent import count_recent
@@ -90,6 +91,14 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
         configuration.agents,
         clock=clock,
     )
+    floods = find_floods(
+        settings.producer.alerts,
+        {one.id: settings.policy(one).rate_limits for one in configuration.integrations},
+        configuration.integrations,
+        configuration.conditions,
+        configuration.agents,
+        clock=clock,
+    )
     blocks = [_refused(block) for block in configuration.refused_blocks if block.is_integration]
     names = parse_named_conditions(configuration.conditions)
     of_blocks = {integration.id for integration in configuration.integrations}
@@ -101,6 +110,8 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
         if why := recent.why_none.get(integration.id, ""):
             found.append(warning(why, f"{integration.file}:{integration.line}"))
         found += check_conditions(integration, names, configuration.agents, is_explained=AGENT_GROUPS in why)
+        if integration.id in floods:
+            found.append(note(floods[integration.id], f"{integration.file}:{integration.line}"))
         taken = recent.taken[integration.id] if recent.alerts else None
         words = describe(integration)
         block = BlockReport(

@@ -170,3 +170,19 @@ def test_a_name_means_all_blocks_of_that_name(tmp_path: Path) -> None:
     assert code == 0
     assert "POST https://a.example" in out
     assert "POST https://b.example" in out
+
+
+def test_a_digest_of_such_alerts() -> None:
+    code, out = render("slack", ALERT, "--digest")
+    assert code == 0
+    assert out.startswith("filters: no match: ")
+    (attachment,) = json.loads(out.splitlines()[-1])["attachments"]
+    assert attachment["title"] == "214 more: sshd"
+    assert attachment["text"] == f"Samples:\n2026-01-31T08:00:00.000+0000 web01: logged {MASK}"
+    shown = {one["title"]: one["value"] for one in attachment["fields"]}
+    assert (shown["Count"], shown["Top data.srcip"]) == ("214", "8.8.4.4 (214)")
+
+
+def test_no_digest_of_what_is_no_alert() -> None:
+    code, out = render("slack", b"[1]", "--digest")
+    assert (code, out) == (1, "")

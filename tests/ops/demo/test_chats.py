@@ -11,6 +11,7 @@ import pytest
 import ops.demo
 from common.integration import Integration
 from common.secret import Secret
+from ops.admin.sample_digest import COUNT, sample_digest
 from ops.demo.chats import CHATS
 from ops.demo.http_types import Received
 from tests.workers.integrations.examples import FIELDS, alert
@@ -43,6 +44,17 @@ def test_what_courier_sends_is_accepted_and_shown(name: str) -> None:
 def test_every_sample_is_accepted(name: str) -> None:
     replies = [CHATS[name](Received(body=sent(name, Alert(line)))) for line in SAMPLES]
     assert [reply.identity for reply in replies if reply.accepted] == [json.loads(line)["id"] for line in SAMPLES]
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_a_digest_is_shown_with_count_most_frequent_values_and_samples(name: str) -> None:
+    reply = CHATS[name](Received(body=sent(name, sample_digest(alert().raw))))
+    assert reply.accepted
+    assert reply.title == f"{COUNT} more: {FIELDS['rule']['description']}"
+    shown = [*reply.shown["rows"], *(line.split(": ", 1) for line in reply.shown["text"].splitlines() if ": " in line)]
+    assert ["Count", str(COUNT)] in shown
+    assert ["Top data.srcip", f"172.17.1.1 ({COUNT})"] in shown
+    assert FIELDS["full_log"] in reply.shown["text"]
 
 
 @pytest.mark.parametrize("name", CHATS)

@@ -139,6 +139,13 @@ def test_alert_with_a_script_tag_stays_text(target: Target, http: requests.Sessi
     assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'none'", "'self'", "'self'")
 
 
+def test_half_of_a_surrogate_pair_does_not_keep_the_page_from_showing_anything(
+    target: Target, http: requests.Session
+) -> None:
+    http.post(f"{target.address}/slack", data=json.dumps({"attachments": [{"title": "\ud800", "ts": "1.2"}]}))
+    assert get_json(http, f"{target.address}/messages?after=0")["messages"][0]["title"] == "\ud800"
+
+
 def test_page_is_three_files_and_parses_no_html(target: Target, http: requests.Session) -> None:
     page, style, script = (http.get(f"{target.address}/{name}").text for name in ("", "page.css", "page.js"))
     assert not re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", page)

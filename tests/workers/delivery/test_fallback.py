@@ -63,11 +63,19 @@ def test_annotation_changes_one_member_and_two_texts_only(
             b'{"full_log":"PREFIX\xff\x01","n":007, "courier": WHY}\0x',
         ),
         (b'{"rule":{"description":7},"full_log":null}', b'{"rule":{"description":7},"full_log":null, "courier": WHY}'),
+        (b'{"courier":{"digest":{"n":1.10}}, "a":1}', b'{"courier":{"digest":{"n":1.10}, WHY_INSIDE}, "a":1}'),
+        (b'{"courier":{"reason":"forged"}}', b'{"courier":{"reason":"forged", WHY_INSIDE}}'),
+        (b'{"courier":{ }}', b'{"courier":{ WHY_INSIDE}}'),
         (b'{"rule":[],"courier":1}', b'{"rule":[],"courier":1, "courier": WHY}'),
     ],
 )
 def test_annotation_keeps_every_other_byte(raw: bytes, expected: bytes) -> None:
-    whole = expected.replace(b"WHY", json.dumps(WHY).encode()).replace(b"PREFIX", PREFIX.encode())
+    inside = json.dumps(WHY)[1:-1].encode()
+    whole = (
+        expected.replace(b"WHY_INSIDE", inside)
+        .replace(b"WHY", json.dumps(WHY).encode())
+        .replace(b"PREFIX", PREFIX.encode())
+    )
     assert annotate(raw, ORIGIN) == whole
     assert isinstance(lenient_json.parse(whole, levels=1), dict)
 

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 from common.templates.values import text_of
 from workers.integrations.helpers.alert_fields import get, moment_of
 from workers.integrations.helpers.text_limits import truncate
+from workers.message.digest import digest_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from common.digest import Digest
     from workers.integrations.helpers.alert_fields import Fields
 
 SEVERITIES: Final = ((15, 10), (13, 8), (12, 7), (10, 6), (8, 5), (7, 4), (4, 3), (2, 2), (1, 1))
@@ -41,8 +43,8 @@ MAX_HOST_CHARS: Final = 100
 MAX_ID_CHARS: Final = 40
 
 
-def cef(fields: Fields, level: float) -> bytes:
-    """Return an alert of this level as CEF, in UTF-8."""
+def cef(fields: Fields, level: float, digest: Digest | None = None) -> bytes:
+    """Return an alert or a digest of this level as CEF, in UTF-8."""
     severity = next((number for lowest, number in SEVERITIES if level >= lowest), 0)
     header = [
         "CEF:0",
@@ -53,11 +55,11 @@ def cef(fields: Fields, level: float) -> bytes:
         _header(get(fields, "rule", "description"), MAX_NAME_CHARS),
         str(severity),
     ]
-    extension = " ".join(f"{key}={_value(value)}" for key, value in _extension(fields) if value)
+    extension = " ".join(f"{key}={_value(value)}" for key, value in _extension(fields, digest) if value)
     return f"{'|'.join(header)}|{extension}".encode("utf-8", "replace")
 
 
-def _extension(fields: Fields) -> Iterator[tuple[str, str]]:
+def _extension(fields: Fields, digest: Digest | None) -> Iterator[tuple[str, str]]:
     if moment := moment_of(fields):
         yield "rt", str(round(1000 * moment.timestamp()))
     yield "externalId", _cut(fields.get("id"), MAX_ID_CHARS)
@@ -79,7 +81,11 @@ def _extension(fields: Fields) -> Iterator[tuple[str, str]]:
     tactics = get(fields, "rule", "mitre", "id")
     if isinstance(tactics, list) and tactics:
         yield from (("cs2", _cut(",".join(map(text_of, tactics[:20])), MAX_CUSTOM_CHARS)), ("cs2Label", "MITRE ATT&CK"))
-    yield "msg", _cut(fields.get("full_log"), MAX_MSG_CHARS)
+    if digest:
+        yield "cnt", str(digest.count)
+        yield "msg", _cut("; ".join(f"{name}: {value}" for name, value in digest_pairs(digest)), MAX_MSG_CHARS)
+    else:
+        yield "msg", _cut(fields.get("full_log"), MAX_MSG_CHARS)
 
 
 def _address(value: Any, key: str, v6_key: str, v6_label: str) -> Iterator[tuple[str, str]]:

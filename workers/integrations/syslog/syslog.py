@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from common.digest import read_digest
 from common.outcome import Delivered, Reason, Rejected
 from common.services.sections import options_of
 from common.services.syslog import Body, Facility, SyslogOptions, split_address
@@ -76,7 +77,7 @@ class Syslog:
     def build_calls(self, alert: Alert) -> Sequence[SyslogFrames]:
         """Return the message for this alert alone. Raises NotSendable if the alert has no rule with a level."""
         fields = fields_of(alert)
-        message = self._message(fields)
+        message = self._message(alert, fields)
         frame = b"%d %s" % (len(message), message)
         assert self._options.address  # noqa: S101 — checked above
         return (SyslogFrames(address=self._options.address, is_tls=self._options.tls, body=frame),)
@@ -98,7 +99,7 @@ class Syslog:
         """Retry, unless a retry cannot help."""
         return failure_outcome(error)
 
-    def _message(self, fields: Fields) -> bytes:
+    def _message(self, alert: Alert, fields: Fields) -> bytes:
         level = require_level(fields)
         severity = next((number for lowest, number in SEVERITIES if level >= lowest), SEVERITIES[-1][1])
         moment = moment_of(fields)
@@ -112,7 +113,8 @@ class Syslog:
             _token(text_of(get(fields, "rule", "id")), MAX_MSGID_CHARS),
             NIL,
         ]
-        body = cef(fields, level) if self._options.format is Body.CEF else json_body(fields)
+        is_cef = self._options.format is Body.CEF
+        body = cef(fields, level, read_digest(alert.delivery_id, fields)) if is_cef else json_body(fields)
         message = b"%s %s" % (" ".join(header).encode("ascii"), body)
         if len(message) > MAX_MESSAGE_BYTES:
             why = f"the message has {len(message)} bytes; the limit is {MAX_MESSAGE_BYTES}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from common.digest import read_digest
 from common.services.webhook import Format
 from common.templates.values import text_of
 from workers.integrations.helpers.alert_fields import get, moment_of, require_level
@@ -76,7 +77,7 @@ def cloudevents(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]:
 
 def alertmanager(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]:
     """Return the alert as Alertmanager's webhook does (prometheus.io, "webhook_config", version 4). It has no end."""
-    message = default_message(fields, PLAIN, origin.dashboard_url)
+    message = default_message(fields, PLAIN, origin.dashboard_url, read_digest(alert.delivery_id, fields))
     labels = {
         "alertname": message.title,
         "severity": severity(fields),
@@ -115,7 +116,8 @@ def alertmanager(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]
 
 def ocsf(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]:
     """Return the alert as an OCSF Detection Finding, class 2004 (schema.ocsf.io)."""
-    message = default_message(fields, PLAIN)
+    digest = read_digest(alert.delivery_id, fields)
+    message = default_message(fields, PLAIN, digest=digest)
     moment = moment_of(fields)
     created = round(moment.timestamp() * 1000) if moment else 0
     word = severity(fields)
@@ -150,6 +152,8 @@ def ocsf(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]:
         "finding_info": finding,
         "unmapped": fields,
     }
+    if digest:
+        event["count"] = digest.count
     if resource := {name: value for name, value in agent.items() if value}:
         event["resources"] = [resource | {"type": "agent"}]
     if message.text:
