@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,9 +40,13 @@ INCLUDES: Final = {
 """Script → the files that it includes, in this order, after the prelude."""
 
 
+_FUNCTION: Final = re.compile(r"^local function (\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
+_COMMENT: Final = re.compile(r"(?:^|\s)--.*$", re.MULTILINE)
+
+
 def load(client: Redis) -> dict[str, Script]:
     """Return every script, bound to `client`. This sends nothing to Redis."""
-    return {name: client.register_script(source_of(name)) for name in INCLUDES}
+    return {name: client.register_script(without_unused_functions(source_of(name))) for name in INCLUDES}
 
 
 def send(client: Redis, loaded: Iterable[Script]) -> None:
@@ -53,9 +58,21 @@ def send(client: Redis, loaded: Iterable[Script]) -> None:
 
 
 def source_of(name: str) -> str:
-    """Return the complete text of a script, as it is sent to Redis."""
+    """Return the complete text of a script."""
     here = files(__package__)
     return "".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *INCLUDES[name], name))
+
+
+def without_unused_functions(source: str) -> str:
+    """Return the text of a script without the functions that it does not use, as it is sent to Redis.
+
+    Each run of a script creates all its functions: those that a commit does not use took up to a quarter of its time.
+    """
+    for function in reversed(list(_FUNCTION.finditer(source))):  # only what follows a function can use it
+        following = source[function.end() :]
+        if not re.search(rf"\b{function[1]}\b", _COMMENT.sub("", following)):
+            source = source[: function.start()] + following
+    return source
 
 
 def run(client: Redis, calls: Sequence[tuple[Script, Call]]) -> list[Any]:
