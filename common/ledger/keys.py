@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from common.integration import MANAGER_ID
@@ -29,6 +30,7 @@ class Keys(NamedTuple):
 KEY_NAMES = Keys._fields
 
 
+@lru_cache(maxsize=1024)  # each transition of a delivery needs them
 def keys_of(integration_id: str) -> Keys:
     """Return the keys of one integration."""
     return Keys._make(f"courier:{{{integration_id}}}:{name}" for name in KEY_NAMES)

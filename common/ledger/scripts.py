@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,9 +41,14 @@ INCLUDES: Final = {
 """Script → the files that it includes, in this order, after the prelude."""
 
 
+_FUNCTION: Final = re.compile(r"^local function (\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
+_COMMENT: Final = re.compile(r"(?:^|\s)--.*$", re.MULTILINE)
+_WORD: Final = re.compile(r"\w+")
+
+
 def load(client: Redis) -> dict[str, Script]:
     """Return every script, bound to `client`. This sends nothing to Redis."""
-    return {name: client.register_script(source_of(name)) for name in INCLUDES}
+    return {name: client.register_script(sent_source(name)) for name in INCLUDES}
 
 
 def send(client: Redis, loaded: Iterable[Script]) -> None:
@@ -53,9 +60,32 @@ def send(client: Redis, loaded: Iterable[Script]) -> None:
 
 
 def source_of(name: str) -> str:
-    """Return the complete text of a script, as it is sent to Redis."""
+    """Return the complete text of a script, with its includes."""
     here = files(__package__)
     return "".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *INCLUDES[name], name))
+
+
+@cache
+def sent_source(name: str) -> str:
+    """Return the text of a script as it is sent to Redis."""
+    return without_unused_functions(source_of(name))
+
+
+def without_unused_functions(source: str) -> str:
+    """Return a script without comments and without the functions that it does not use.
+
+    Each run of a script creates all its functions: those that a commit does not use took up to a quarter of its time.
+    """
+    code = _COMMENT.sub("", source)
+    kept, used, end = list[str](), set[str](), len(code)
+    for function in reversed(list(_FUNCTION.finditer(code))):  # only what follows a function can use it
+        kept.append(code[function.end() : end])
+        used.update(_WORD.findall(kept[-1]))
+        if function[1] in used:
+            kept.append(function[0])
+            used.update(_WORD.findall(function[0]))
+        end = function.start()
+    return "".join(reversed([*kept, code[:end]]))
 
 
 def run(client: Redis, calls: Sequence[tuple[Script, Call]]) -> list[Any]:
