@@ -42,7 +42,6 @@ INCLUDES: Final = {
 
 
 _FUNCTION: Final = re.compile(r"^local function (\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
-_COMMENT: Final = re.compile(r"(?:^|\s)--.*$", re.MULTILINE)
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -72,20 +71,19 @@ def sent_source(name: str) -> str:
 
 
 def without_unused_functions(source: str) -> str:
-    """Return a script without comments and without the functions that it does not use.
+    """Return a script without the functions that it does not use.
 
     Each run of a script creates all its functions: those that a commit does not use took up to a quarter of its time.
     """
-    code = _COMMENT.sub("", source)
-    kept, used, end = list[str](), set[str](), len(code)
-    for function in reversed(list(_FUNCTION.finditer(code))):  # only what follows a function can use it
-        kept.append(code[function.end() : end])
+    kept, used, end = list[str](), set[str](), len(source)
+    for function in reversed(list(_FUNCTION.finditer(source))):  # only what follows a function can use it
+        kept.append(source[function.end() : end])
         used.update(_WORD.findall(kept[-1]))
         if function[1] in used:
             kept.append(function[0])
             used.update(_WORD.findall(function[0]))
         end = function.start()
-    return "".join(reversed([*kept, code[:end]]))
+    return "".join(reversed([*kept, source[:end]]))
 
 
 def run(client: Redis, calls: Sequence[tuple[Script, Call]]) -> list[Any]:
