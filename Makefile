@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VECTORS ?= ../shared/conformance
 
+# Without compiled files each process compiles all that it imports: the workers of pytest three times 15 s, each `courier` 2 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The system's list of certificate authorities, which also has that of a proxy that inspects TLS. uv and older versions of
 # pip bring a list of their own.
 CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem))
