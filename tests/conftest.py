@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 settings.register_profile("courier", deadline=None)
 settings.load_profile("courier")
 
-# jsonschema imports it for the format `iri`, which no test checks, and it builds 38 grammars: 3 s in each worker of pytest.
+# jsonschema imports it for the format `iri`, which no test checks. It builds 38 grammars: 3 s in each worker of pytest.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # None makes the import fail, as if it were not there
 
 # Courier refuses settings and scripts that others can write, and some systems let the group write what a user makes.
