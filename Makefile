@@ -51,6 +51,9 @@ test: lint ## environment, linters, types and all everyday tests
 test-slow: install ## the tests that take ten seconds or more each
 	$(BIN)/pytest -n 3 --dist worksteal -m slow
 
+properties: install ## the property tests with 25 times as many examples as in make test
+	$(BIN)/pytest -n 3 --dist worksteal -m "hypothesis and not chaos and not e2e" --hypothesis-profile=thorough --timeout 900
+
 # Tests that depend on the interpreter: TLS, recursion, signals, threads, processes. Tests of benchmarks and documents do not.
 ON_EACH_PYTHON := tests/common tests/producer tests/workers tests/security tests/properties tests/e2e/test_wrong_input.py \
 	tests/e2e/test_redis_addresses.py tests/e2e/test_up.py tests/e2e/test_scripts_end.py tests/e2e/test_worker_crash.py
@@ -104,4 +107,4 @@ bench-%: install ## run one benchmark, such as bench-delivery or bench-isolation
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom release pictures docs bench soak clean
+.PHONY: help install lock demo lint format test test-slow properties test-on conformance chaos e2e fuzz audit sbom release pictures docs bench soak clean
