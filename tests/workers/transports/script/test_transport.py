@@ -8,7 +8,6 @@ import signal
 import stat
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -24,13 +23,14 @@ from common.errors import TransportError
 from common.outcome import Reason
 from common.secret import Secret
 from tests.support.processes import runs
+from tests.support.recorder import eventually
 from workers.calls import ScriptCall, ScriptExit
 from workers.redaction import Redactor
 from workers.transports.script.private_files import PREFIX
 from workers.transports.script.transport import COURIER_PREFIXES, DEFAULT_PATH, ScriptTransport, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.workers.transports.conftest import MakePolicy
 
@@ -44,15 +44,6 @@ CALL = ScriptCall(
     timeout_s=10,
     retries=3,
 )
-
-
-def eventually(holds: Callable[[], bool], within_s: float = 10) -> bool:
-    end, pause = time.monotonic() + within_s, threading.Event()
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        pause.wait(0.02)
-    return True
 
 
 def children() -> set[str]:
