@@ -58,7 +58,7 @@ minute = st.one_of(st.integers(0, 1439), st.sampled_from([0, 60, 90, 120, 150, 1
 days = st.sets(st.integers(0, 6), min_size=1).map(lambda found: tuple(sorted(found)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     place=st.sampled_from(WEEKS),
     drawn=st.lists(st.tuples(days, minute, minute), min_size=1, max_size=3),
