@@ -7,7 +7,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.windows import MAX_PERIOD, Span, Window, parse_window
@@ -64,6 +64,8 @@ days = st.sets(st.integers(0, 6), min_size=1).map(lambda found: tuple(sorted(fou
     drawn=st.lists(st.tuples(days, minute, minute), min_size=1, max_size=3),
     picked=st.lists(st.integers(2 * DAY, 5 * DAY), max_size=10),
 )
+@example(place=("America/Havana", date(2026, 10, 31)), drawn=[((5,), 9, 0)], picked=[])
+@example(place=("Europe/Berlin", date(2026, 10, 24)), drawn=[((5,), 1320, 120)], picked=[])
 def test_agrees_with_the_clock_of_each_minute(
     place: tuple[str, date], drawn: list[tuple[tuple[int, ...], int, int]], picked: list[int]
 ) -> None:
