@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VECTORS ?= ../shared/conformance
 
+# Without compiled files each process compiles all that it imports: the workers of pytest three times 15 s, each `courier` 2 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The system's list of certificate authorities, which also has that of a proxy that inspects TLS. uv and older versions of
 # pip bring a list of their own.
 CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem))
@@ -47,6 +50,9 @@ test: lint ## environment, linters, types and all everyday tests
 
 test-slow: install ## the tests that take ten seconds or more each
 	$(BIN)/pytest -n 3 --dist worksteal -m slow
+
+properties: install ## the property tests with 25 times as many examples as in make test
+	$(BIN)/pytest -n 3 --dist worksteal -m "hypothesis and not chaos and not e2e" --hypothesis-profile=thorough --timeout 900
 
 # Tests that depend on the interpreter: TLS, recursion, signals, threads, processes. Tests of benchmarks and documents do not.
 ON_EACH_PYTHON := tests/common tests/producer tests/workers tests/security tests/properties tests/e2e/test_wrong_input.py \
@@ -104,4 +110,4 @@ bench-%: install ## run one benchmark, such as bench-delivery or bench-isolation
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz new-service audit sbom release pictures docs bench soak clean
+.PHONY: help install lock demo lint format test test-slow properties test-on conformance chaos e2e fuzz new-service audit sbom release pictures docs bench soak clean

@@ -100,8 +100,13 @@ def _first_shown(local: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _last_shown(local: datetime, zone: ZoneInfo) -> datetime:
-    """Return when the clock last shows a local time, or first a later one if it skips that."""
-    return max(_moments(local, zone)) if _exists(local, zone) else _jump(local, zone)
+    """Return when the clock last reaches a local time, or first a later one if it skips that."""
+    if not _exists(local, zone):
+        return _jump(local, zone)
+    first, last = sorted(_moments(local, zone))
+    # From 02:59 back to 02:00 the clock does not reach 02:00 again: what ends at 02:00 has ended an hour before.
+    is_reached = (last - _MINUTE).astimezone(zone).replace(tzinfo=None) < local
+    return last if is_reached else first
 
 
 def _moments(local: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:

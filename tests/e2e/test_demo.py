@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.recorder import eventually, patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +41,7 @@ def demo(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes
 
 
 def wait_for(output: Path, words: str) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while words not in output.read_text():
-        assert time.monotonic() < deadline, output.read_text()[-2000:]
+    eventually(lambda: words in output.read_text(), limit_s=LIMIT_S)
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -58,9 +57,7 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def check_nothing_is_left(folder: Path, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while left := processes_of(folder):
-        assert time.monotonic() < deadline, left
+    eventually(lambda: not processes_of(folder), limit_s=within_s)
     assert not list(folder.glob("courier-demo-*"))
 
 
@@ -88,7 +85,7 @@ def test_ctrl_c_stops_the_demo_within_five_seconds(folder: Path) -> None:
     with demo(folder) as (process, output):
         wait_for(output, "ok, 200")
         process.send_signal(signal.SIGINT)
-        assert process.wait(5.0) == 130
+        assert process.wait(5.0 * patience()) == 130
         check_nothing_is_left(folder, 1.0)
 
 

@@ -105,7 +105,7 @@ def test_nohup_keeps_courier_up_running_without_its_terminal(manager: Manager, t
         eventually(lambda: len(target.bodies) == 1)
 
 
-@pytest.mark.parametrize("name", ['it\'s "here"', "zwei Wörter", "back\\slash", "a#b%20c?d", "new\nline", "snow ☃"])
+@pytest.mark.parametrize("name", ['it\'s "here" a#b%20c?d', "zwei Wörter\nback\\slash ☃"])
 def test_a_state_folder_may_have_any_name(name: str, tmp_path: Path, target: Recorder) -> None:
     manager = Manager(tmp_path, target)
     state = tmp_path / name

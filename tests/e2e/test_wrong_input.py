@@ -184,7 +184,7 @@ def test_a_redis_cluster_is_refused(tmp_path: Path, manager: Manager, *, serves:
     server.serves = serves
     server.start()
     try:
-        names = ["producer", "worker", "flower"] if serves else ["producer", "worker", "status", "top", "dead"]
+        names = ["producer", "worker", "flower"] if serves else ["producer", "status", "dead"]
         for name in names:
             more = ("list",) if name == "dead" else ()
             message = ended(part(manager, server, name, *more))

@@ -34,6 +34,7 @@ def test_every_fuzz_function_has_a_corpus() -> None:
     assert {path.parent.name for path in INPUTS} == set(DOORS)
 
 
+@pytest.mark.slow  # it instruments all that is imported
 @pytest.mark.skipif(not find_spec("atheris"), reason="atheris has no wheel for this platform")
 def test_a_finding_is_reported(tmp_path: Path) -> None:
     script = tmp_path / "fails.py"

@@ -62,7 +62,7 @@ def deliver_all(world: World, integration_id: str) -> None:
 
 def read_all(world: World, producer: Producer) -> None:
     """Read to the end while everything is delivered, and publish the counts."""
-    for _ in range(40):
+    for _ in range(20):
         world.settle(producer)
         for one in ("slack", "shuffle"):
             deliver_all(world, one)

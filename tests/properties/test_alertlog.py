@@ -120,7 +120,7 @@ class Files(AlertFiles):
 
 
 TestFiles = Files.TestCase
-TestFiles.settings = settings(deadline=None, max_examples=100)
+TestFiles.settings = settings()
 
 
 def test_rewritten_file_with_an_older_first_line_is_read() -> None:

@@ -68,7 +68,7 @@ def expected(blocks: list[tuple[Integration, Conditions]], alert: dict[str, Any]
     return MatchResult(tuple(ids), tuple(excepted))
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(configured(), st.lists(alerts | usual, min_size=1, max_size=6))
 def test_index_equals_the_naive_evaluation(
     given_blocks: tuple[dict[str, list[str]], list[tuple[Integration, Conditions]]], log: list[Any]

@@ -38,7 +38,7 @@ def assert_shown_safely(match: MatchExplanation) -> None:
     assert all(len(text) <= MAX_TEXT_CHARS and printable(text) == text for text in texts)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(configured(), st.lists(alerts | usual, min_size=1, max_size=6))
 def test_explanation_has_the_verdict_of_the_index(given_blocks: Given, log: list[Any]) -> None:
     names, blocks = given_blocks

@@ -114,13 +114,13 @@ def matches_and_errors(found: list[Verdict]) -> list[Verdict]:
     return [(raw, result) for raw, result in found if result != ()]
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(blocks, st.lists(lines, min_size=1, max_size=12))
 def test_prefiltered_batch_equals_matching_each_line(configured: list[Integration], raws: list[bytes]) -> None:
     gives_the_same(configured, raws)
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(st.lists(settled, min_size=1, max_size=2), st.lists(ordinary, min_size=8, max_size=12))
 def test_lines_that_differ_in_one_value_are_distinguished(configured: list[Integration], raws: list[bytes]) -> None:
     gives_the_same(configured, raws)

@@ -184,7 +184,7 @@ COMMANDS = (
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HOSTILE)
 @example(WORST)
 @pytest.mark.parametrize("at_terminal", [True, False])

@@ -58,22 +58,26 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize(("place", "fault"), FAULTS)
 def test_a_settings_file_that_others_can_write_is_refused_until_the_named_command_was_run(
-    place: str, fault: Callable[[Path], None], folder: Path, *, named: bool
+    place: str, fault: Callable[[Path], None], folder: Path
 ) -> None:
-    arguments = ("--settings", "courier.toml", "config") if named else ("config",)
-    assert "max_tasks = 7" in courier(*arguments, cwd=folder).stdout
     path = (folder / place).resolve()
     fault(path)
-    refused = courier(*arguments, cwd=folder)
+    refused = courier("config", cwd=folder)
     assert refused.returncode == CONFIG_ERROR, refused
     assert refused.stderr.startswith("courier: courier.toml: refused, since ")
     assert str(path) in refused.stderr
     assert refused.stderr.count("\n") == 1
     subprocess.run(["/bin/sh", "-c", refused.stderr.split("`")[1]], check=True)
-    assert "max_tasks = 7" in courier(*arguments, cwd=folder).stdout
+    assert "max_tasks = 7" in courier("config", cwd=folder).stdout
+
+
+def test_a_settings_file_named_by_the_option_is_refused_too(folder: Path) -> None:
+    shared(0o664)(folder / "courier.toml")
+    refused = courier("--settings", "courier.toml", "config", cwd=folder)
+    assert refused.returncode == CONFIG_ERROR
+    assert refused.stderr.startswith("courier: courier.toml: refused, since ")
 
 
 def test_settings_of_another_user_in_a_shared_folder_are_refused(tmp_path: Path) -> None:

@@ -6,4 +6,4 @@ from typing import Final
 
 import pytest
 
-EXAMPLES: Final = [15, pytest.param(150, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])]
+EXAMPLES: Final = [10, pytest.param(150, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])]

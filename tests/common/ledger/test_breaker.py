@@ -361,8 +361,8 @@ def test_deliveries_in_flight_do_not_count_after_it_opened(world: World) -> None
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - BREAKER_FAILURES - REFUSALS))
 def test_neutral_reasons_never_open_the_breaker(world: World, reason: Reason) -> None:
-    world.commit(20)
-    assert {world.attempt(reason, outcome="dead").breaker for _ in range(20)} == {None}
+    world.commit(11)  # one more than the samples of BREAKER
+    assert {world.attempt(reason, outcome="dead").breaker for _ in range(11)} == {None}
 
 
 def test_high_failure_ratio_opens_the_breaker(world: World) -> None:
@@ -463,8 +463,8 @@ def test_failed_deliveries_let_others_go_first_for_a_while(world: World) -> None
 
 @pytest.mark.parametrize("reason", sorted(REFUSALS))
 def test_only_consecutive_refusals_open_the_breaker(world: World, reason: Reason) -> None:
-    world.commit(60)
-    for _ in range(20):
+    world.commit(21)
+    for _ in range(7):  # twice the samples of BREAKER
         assert world.attempt(reason).breaker is None
         assert world.attempt(reason, outcome="dead").breaker is None
         assert world.attempt().breaker is None

@@ -7,7 +7,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.windows import MAX_PERIOD, Span, Window, parse_window
@@ -58,12 +58,14 @@ minute = st.one_of(st.integers(0, 1439), st.sampled_from([0, 60, 90, 120, 150, 1
 days = st.sets(st.integers(0, 6), min_size=1).map(lambda found: tuple(sorted(found)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     place=st.sampled_from(WEEKS),
     drawn=st.lists(st.tuples(days, minute, minute), min_size=1, max_size=3),
     picked=st.lists(st.integers(2 * DAY, 5 * DAY), max_size=10),
 )
+@example(place=("America/Havana", date(2026, 10, 31)), drawn=[((5,), 9, 0)], picked=[])
+@example(place=("Europe/Berlin", date(2026, 10, 24)), drawn=[((5,), 1320, 120)], picked=[])
 def test_agrees_with_the_clock_of_each_minute(
     place: tuple[str, date], drawn: list[tuple[tuple[int, ...], int, int]], picked: list[int]
 ) -> None:

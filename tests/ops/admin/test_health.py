@@ -104,7 +104,7 @@ def test_restarted_worker_is_healthy(client: redis.Redis) -> None:
     seen(client, ago_s=0)
     assert health(*question) == "the worker http@host last reported 0 s ago\n"
     seen(client, ago_s=100)
-    with pytest.raises(Unhealthy, match="last reported 100 s ago"):
+    with pytest.raises(Unhealthy, match=r"last reported 10\d s ago"):
         health(*question)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import time
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,12 @@ from ops.demo.faults import Faults
 from ops.demo.manager import identity_of, split_location
 from ops.demo.messages import KEPT, Inbox
 from ops.demo.target import Route, Target
+from tests.support.recorder import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from ops.demo.messages import Message
 
 SCRIPT = "<script>alert('courier')</script>"
 SLACK = {"attachments": [{"title": SCRIPT, "text": f"</script>{SCRIPT}", "fields": [], "ts": "1.2"}]}
@@ -30,13 +29,6 @@ def http() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         yield session
-
-
-def eventually(found: Callable[[], list[Message]]) -> list[Message]:
-    deadline = time.monotonic() + 10
-    while not (messages := found()):
-        assert time.monotonic() < deadline
-    return messages
 
 
 def test_every_service_responds_on_one_connection(target: Target, http: requests.Session) -> None:

@@ -55,8 +55,10 @@ def test_alerts_json_may_share_its_first_line_with_dated_files(
         compress(log.dated(day))
     log.cursor = log.log.beginning()
     got: list[str] = []
-    for _ in range(100):
+    after_the_end = 0
+    while after_the_end < 10:  # a file that is read again would show there
         batch = log.log.read(log.cursor, 1)
+        after_the_end += batch.cursor == log.cursor
         log.cursor = batch.cursor
         got += [line.raw[-3:-2].decode() for line in batch.lines if line.raw + b"\n" not in head.splitlines(True)]
         if packed:

@@ -176,9 +176,9 @@ def test_time_is_proportional_to_the_size_of_the_alert(elements: bytes, end: byt
         raw = b'{"rule":{"level":7,"id":"1"},"data":{"list":[' + b",".join([elements] * number) + b"]}" + end
         took_s = list[float]()
         for _ in range(3):
-            start_s = time.process_time()
+            start_s = time.thread_time()
             index.evaluate(raw)
-            took_s.append(time.process_time() - start_s)
+            took_s.append(time.thread_time() - start_s)
         return min(took_s)
 
     assert cpu_s(10_000) < 12 * cpu_s(2_500), "a megabyte: 4 times the size, 16 times the time if it were quadratic"

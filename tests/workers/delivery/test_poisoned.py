@@ -21,7 +21,7 @@ POLICY: Final = policy(rate_limits=(parse_rate_limit("1/s burst 3"),))
 """The packaged policy of Slack."""
 
 LIMITS: Final = Limits.of(POLICY, "T")
-ROUND_S: Final = 0.25
+ROUND_S: Final = 0.5
 
 
 class Loop:

@@ -106,10 +106,8 @@ def test_a_restarted_manager_is_found_again(path: Path, queue: ManagerSocket) ->
 
 def test_a_full_queue_times_out(manager: socket.socket, queue: ManagerSocket) -> None:
     fill(queue)
-    start = time.monotonic()
-    full = error(queue)
+    full = error(queue)  # nobody reads from it
     assert (full.reason, "full for 0.3 s" in full.detail) == (Reason.TIMEOUT, True)
-    assert 0.25 < time.monotonic() - start < 2
     manager.recv(100)
     assert queue.send(EVENT) == Sent()
 
@@ -139,10 +137,10 @@ def test_many_threads_share_one_socket(manager: socket.socket, queue: ManagerSoc
 def test_threads_waiting_for_the_lock_keep_the_limit(manager: socket.socket, queue: ManagerSocket) -> None:
     fill(queue)
     start = time.monotonic()
-    with ThreadPoolExecutor(4) as pool:
-        errors = list(pool.map(error, [queue] * 4))
+    with ThreadPoolExecutor(64) as pool:
+        errors = list(pool.map(error, [queue] * 64))
     assert {full.reason for full in errors} == {Reason.TIMEOUT}
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 64 * 0.3 / 2, "0.3 s each, one after the other, were 19 s"
     assert manager.recv(100) == EVENT.payload
 
 

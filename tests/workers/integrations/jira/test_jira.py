@@ -74,6 +74,7 @@ def after(
 
 
 @cache
+@cache
 def adf_schema() -> Draft4Validator:
     return Draft4Validator(json.loads(files("adf_bridge").joinpath("data/adf-schema.json").read_text()))
 
