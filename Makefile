@@ -51,7 +51,7 @@ test: lint ## environment, linters, types and all everyday tests
 test-slow: install ## the tests that take ten seconds or more each
 	$(BIN)/pytest -n 3 --dist worksteal -m slow
 
-properties: install ## the property tests with 25 times as many examples as in make test
+properties: install ## the property tests with seven times as many examples as in make test
 	$(BIN)/pytest -n 3 --dist worksteal -m "hypothesis and not chaos and not e2e" --hypothesis-profile=thorough --timeout 900
 
 # Tests that depend on the interpreter: TLS, recursion, signals, threads, processes. Tests of benchmarks and documents do not.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A test that takes long says something of the machine, not of the code. `make properties` chooses the second one.
 settings.register_profile("courier", deadline=None, max_examples=40)
-settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("courier")
 
 # jsonschema imports it for the format `iri`, which no test checks. It builds 38 grammars: 3 s in each worker of pytest.

@@ -16,8 +16,8 @@ from common.secret import Secret
 from ops.admin.sample_digest import COUNT, sample_digest
 from ops.demo.chats import CHATS
 from ops.demo.http_types import Received
+from tests.workers.integrations.every_service import SETTINGS
 from tests.workers.integrations.examples import FIELDS, alert, rule, service
-from tests.workers.integrations.test_every_integration import SETTINGS
 from workers.alert.alert import Alert
 from workers.calls import Mail
 from workers.delivery.fallback import annotate
