@@ -178,6 +178,7 @@ from common.ledger.commit_types import (
     Stale,
     Stored,
 )
+from common.ledger.digest_types import Folds, Group, Part, Top
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
 from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
@@ -215,7 +216,9 @@ __all__ = [
     "Event",
     "Facts",
     "FallbackOf",
+    "Folds",
     "Full",
+    "Group",
     "Header",
     "HealthSignal",
     "HistoryEntry",
@@ -225,6 +228,7 @@ __all__ = [
     "Limits",
     "Located",
     "Notifications",
+    "Part",
     "Place",
     "Position",
     "Reap",
@@ -238,6 +242,7 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "Top",
     "Unaccounted",
     "UnreadableEntry",
     "unaccounted",

@@ -1,11 +1,12 @@
 """Checks that the numbers of an integration add up: no alert and no delivery is missing, and none is there twice.
 
-read = not_matched + excepted + silenced + enqueued + already_queued
+read = not_matched + excepted + silenced + enqueued + already_queued + digested + below_min + in_groups
 committed + imported = delivered + skipped + discarded + expired + moved + waiting + released + dead
 
-All names but the last three are counters in the totals; waiting, released and dead are the numbers of deliveries in
-these states. The package's docstring says which script adds to which counter. Both hold at any moment, because each
-script changes both sides in one step and `read_statuses` reads them in one transaction.
+All names are counters in the totals, but for `in_groups`, the number of alerts in open groups, and for waiting,
+released and dead, the numbers of deliveries in these states. The package's docstring says which script adds to which
+counter. Both hold at any moment, because each script changes both sides in one step and `read_statuses` reads them in
+one transaction.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from common.ledger.types import Status
 
-READ_AS: Final = ("not_matched", "excepted", "silenced", "enqueued", "already_queued")
-"""What can become of an alert that is read for an integration."""
+READ_AS: Final = ("not_matched", "excepted", "silenced", "enqueued", "already_queued", "digested", "below_min")
+"""What can become of an alert that is read for an integration, unless it is in an open group."""
 
 ADDED: Final = ("committed", "imported")
 """How deliveries get into the ledger of an integration."""
@@ -45,7 +46,7 @@ def unaccounted(status: Status) -> Unaccounted | None:
         return None
     kept = status.waiting + status.released + status.dead
     return Unaccounted(
-        alerts=status.totals.get("read", 0) - _sum(status.totals, READ_AS),
+        alerts=status.totals.get("read", 0) - _sum(status.totals, READ_AS) - status.in_groups,
         deliveries=_sum(status.totals, ADDED) - _sum(status.totals, ENDED) - kept,
     )
 

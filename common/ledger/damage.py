@@ -50,7 +50,7 @@ def _add_type_checks(pipe: Pipeline, keys: Sequence[str]) -> None:
     """Add one command per key that fails if the key has the wrong type. Each is cheap, however large the value is."""
     for key in keys:
         part = key.rpartition(":")[2]
-        if part in {"waiting", "released", "dead"}:
+        if part in {"waiting", "released", "dead", "groups"}:
             pipe.zcard(key)
         elif part in {"min", "h"} and key.startswith("courier:limits:"):
             pipe.lrange(key, 0, 0)
