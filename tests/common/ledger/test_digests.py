@@ -13,7 +13,6 @@ from common.ledger import (
     Folds,
     Full,
     Group,
-    Header,
     Ledger,
     Part,
     Settlement,
@@ -243,7 +242,7 @@ def test_a_digest_that_dies_is_one_dead_letter_that_knows_its_count(ledger: Ledg
     clock.now_s += 60
     (delivery_id,) = release(ledger)
     ledger.begin(ID, [delivery_id], token="w", lease_s=60)
-    (begun,) = [one for one in ledger.locate({ID: [delivery_id]})[ID]]
+    (begun,) = ledger.locate({ID: [delivery_id]})[ID]
     header = begun.delivery.header
     ledger.settle(
         ID, [Settlement(id=delivery_id, outcome=SettleOutcome.DEAD, reason="http_4xx", header=header)], token="w"
@@ -305,3 +304,23 @@ def test_a_malformed_group_costs_only_itself(ledger: Ledger, clock: Clock, clien
     status = ledger.status(ID)
     assert unaccounted(status) == Unaccounted(alerts=2, deliveries=0)
     assert (status.groups, status.in_groups) == (0, 0)
+
+
+@pytest.mark.parametrize("key", [groups_key(ID), digest_key(ID)])
+def test_a_key_of_the_wrong_type_is_named_and_nothing_is_lost(
+    ledger: Ledger, clock: Clock, client: redis.Redis, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    commit(ledger, [part(2)])
+    copy: Any = client.dump(key)
+    client.delete(key)
+    client.set(key, "x")
+    clock.now_s += 60
+    assert release(ledger) == []
+    with pytest.raises(KeyError):  # the result of a damaged integration is left out
+        commit(ledger, [part(3)])
+    assert key in caplog.text
+    assert ledger.status(ID).damaged == (key,)
+    client.restore(key, 0, copy, replace=True)
+    commit(ledger, [part(3)])
+    assert len(release(ledger)) == 1
+    assert totals(ledger) == (0, 5, 1, 5, 0)
