@@ -205,7 +205,7 @@ def test_hostile_alerts_make_bounded_json(client: redis.Redis, raw: bytes) -> No
     folder = Folder(SLACK, WHOLE, {}, decode_alert)
 
     line = SimpleNamespace(id="1", raw=raw)
-    _, folds, _ = folder.fold([line], {}, 0)  # type: ignore[list-item]  # has what it uses
+    _, folds, _ = folder.fold([line], {}, 0)
     assert folds
     found = decode_alert(raw)
     assert len(base_of(found).encode()) <= MAX_BASE_BYTES

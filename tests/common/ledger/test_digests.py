@@ -48,7 +48,7 @@ def ledger(client: redis.Redis, clock: Clock) -> Ledger:
 
 
 def group(name: str = "a", **more: Any) -> Group:
-    terms = {"every_ms": 60_000, "samples": 2, "values": json.dumps({"rule.id": name})} | more
+    terms: dict[str, Any] = {"every_ms": 60_000, "samples": 2, "values": json.dumps({"rule.id": name})} | more
     return Group(group=f"p:{name}", **terms)
 
 
