@@ -64,6 +64,7 @@ class Folder:
         """
         deliveries: list[Line] = []
         groups: dict[Group, list[Alerts]] = {}
+        known: dict[tuple[int, tuple[str, ...]], Group] = {}  # to hash the values of each group once
         ends_ms = tuple(
             round(end.timestamp() * 1000) for end in self._terms.ends_after(datetime.fromtimestamp(now_ms / 1000, UTC))
         )
@@ -73,7 +74,8 @@ class Folder:
             if alert is None:
                 deliveries.append(line)
                 continue
-            group = self._group(alert, until_ms, ends_ms)
+            key = until_ms, tuple(", ".join(_texts(alert, path)) for _, path in self._by)
+            group = known.get(key) or known.setdefault(key, self._group(key[1], until_ms, ends_ms))
             single, rest = groups.setdefault(group, [[], []])
             if len(single) < group.first:
                 deliveries.append(line)
@@ -105,10 +107,10 @@ class Folder:
             return None
         return alert if until_ms or self._matches(alert) else None
 
-    def _group(self, alert: dict[str, Any], until_ms: int, ends_ms: tuple[int, ...]) -> Group:
-        values = {field: ", ".join(_texts(alert, path)) for field, path in self._by}
-        identity = hashlib.sha256(json.dumps([*values.values()]).encode()).hexdigest()[:32]
-        return self._named(identity, until_ms, ends_ms, values=group_values(values))
+    def _group(self, values: tuple[str, ...], until_ms: int, ends_ms: tuple[int, ...]) -> Group:
+        identity = hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
+        shown = group_values({field: text for (field, _), text in zip(self._by, values, strict=True)})
+        return self._named(identity, until_ms, ends_ms, values=shown)
 
     def _others(self, until_ms: int, ends_ms: tuple[int, ...]) -> Group:
         return self._named("others", until_ms, ends_ms, others=True)

@@ -38,6 +38,10 @@ IDLE_COMMIT_S: Final = 1.0
 """A cursor that moved without matches is written at most this often: reading those lines again is harmless."""
 
 MAX_COMMIT_DELIVERIES: Final = 500
+MAX_COMMIT_FOLDED: Final = 4_000
+MAX_COMMIT_PARTS: Final = 1_000
+"""A commit that folds has more alerts if they are of few groups: deliveries and parts (`common.ledger.Part`) cost."""
+
 MAX_COMMIT_BYTES: Final = 4 * 1024 * 1024
 """Limits of one commit; Redis serves no other client while its script runs."""
 
@@ -101,11 +105,18 @@ class Subscription:
         stored, pending = 0, list(split_into_commits(matches, most)) or [[]]  # one empty commit moves the cursor
         while pending:  # changed in the loop: a chunk that does not fit is split in two
             chunk = pending.pop(0)
+            lines, folds, holds = self.folder.fold(chunk, held, ledger_ms) if self.folder else (chunk, None, held)
+            if (
+                len(lines) + (len(folds.parts) if folds else 0) > MAX_COMMIT_PARTS
+                and len(chunk) > MAX_COMMIT_DELIVERIES
+            ):
+                half = len(chunk) // 2
+                pending = [chunk[:half], chunk[half:], *pending]
+                continue
             target = chunk[-1].next_cursor if pending else after
             signed = self.signed(target)
             until = reading.mark(ours, done.matches + len(chunk), chunk[-1]) if pending else end
             counts = self.uncommitted + reading.counts(ours, done, until)
-            lines, folds, holds = self.folder.fold(chunk, held, ledger_ms) if self.folder else (chunk, None, held)
             result = yield Commit(
                 node=node,
                 expected=self.committed,
