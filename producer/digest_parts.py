@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from common.ledger.digest_types import MAX_SAMPLE_BYTES, MAX_VALUE_BYTES
@@ -33,6 +34,11 @@ def cut(text: str, chars: int, most_bytes: int = 10**9) -> str:
 
 def top_value(text: str) -> str:
     """Return a value in the form in which it is counted."""
+    return _short_value(text[:VALUE_CHARS])
+
+
+@lru_cache(4_096)
+def _short_value(text: str) -> str:
     return cut(text, VALUE_CHARS, MAX_VALUE_BYTES)
 
 

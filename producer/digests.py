@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from common.conditions import compile_all, parse_condition, parse_named_conditions
-from common.conditions.fields import values_at
+from common.conditions.fields import MAX_CHARS, values_at
 from common.conditions.values import text_of
 from common.ledger import Folds, Group, Part, Top
 from common.ledger.digest_types import MAX_VALUES
@@ -171,7 +171,15 @@ def set_folders(subscriptions: Mapping[str, Subscription], config: ConfigFile, l
 
 
 def _texts(alert: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-    """Return the values of a field without repetitions; objects are none."""
+    """Return the values of a field without repetitions; objects are none.
+
+    A single short text, as nearly all fields have, is found here: that takes a tenth of the time.
+    """
+    value: Any = alert
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    if isinstance(value, str) and len(value) < MAX_CHARS:
+        return [value]
     found = (text_of(value) for value in values_at(alert, path))
     return [*dict.fromkeys(text for text in found if text is not None)]
 

@@ -99,17 +99,13 @@ class Subscription:
             self.uncommitted += reading.all_counts(ours)
             return 0
         done, end = START, reading.end(ours)
-        most = MAX_COMMIT_DELIVERIES * (
-            2 if self.folder else 1
-        )  # most of them are folded, so the script has less to do
+        most = MAX_COMMIT_FOLDED if self.folder else MAX_COMMIT_DELIVERIES
         stored, pending = 0, list(split_into_commits(matches, most)) or [[]]  # one empty commit moves the cursor
         while pending:  # changed in the loop: a chunk that does not fit is split in two
             chunk = pending.pop(0)
             lines, folds, holds = self.folder.fold(chunk, held, ledger_ms) if self.folder else (chunk, None, held)
-            if (
-                len(lines) + (len(folds.parts) if folds else 0) > MAX_COMMIT_PARTS
-                and len(chunk) > MAX_COMMIT_DELIVERIES
-            ):
+            parts = len(lines) + (len(folds.parts) if folds else 0)
+            if parts > MAX_COMMIT_PARTS and len(chunk) > MAX_COMMIT_DELIVERIES:
                 half = len(chunk) // 2
                 pending = [chunk[:half], chunk[half:], *pending]
                 continue
