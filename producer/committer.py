@@ -55,7 +55,10 @@ class Committer:
             integration_id = subscription.integration.id
             ours = reading.matches.get(integration_id, ())
             held = self._holds.held(subscription.integration, ours, now_s)
-            commits[integration_id] = subscription.commits(self._node, reading, after, now_s, held=held)
+            ledger_ms = self._holds.ledger_ms(now_s) if ours and subscription.folder else 0
+            commits[integration_id] = subscription.commits(
+                self._node, reading, after, now_s, held=held, ledger_ms=ledger_ms
+            )
             number = self._undispatched[integration_id] + len(ours)
             if number and (flush or not COALESCE_FROM <= number < subscription.policy.batch_max):
                 target = self._registry.target(subscription.integration)

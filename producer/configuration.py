@@ -232,7 +232,7 @@ class _Compiler:
         errors = [self._error(paths.get(key, first_path), f"{key}: {problem}") for key, problem in problems]
         if not errors:
             given = {name: one.values for name, one in sections.items()}
-            integration, wrong = read_sections(integration, given, self._references)
+            integration, wrong = read_sections(integration, given, self._references, self._named)
             errors = [self._section_error(one, sections, integration) for one in wrong]
         if errors:
             self._refuse(base.id, errors, base.line)

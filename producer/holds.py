@@ -47,14 +47,19 @@ class Holds:
         hold = integration.hold
         if hold is None or not matches:
             return {}
-        if now_s - self._checked_at_s >= CLOCK_CHECK_S:
-            self._checked_at_s, self._now_ms = now_s, self._ledger_ms()
-            self._until.clear()  # also since the windows may have changed
+        self.ledger_ms(now_s)
         if hold not in self._until:
             self._until[hold] = self._end_ms(hold)
         if not (until_ms := self._until[hold]):
             return {}
         return {one.id: until_ms for one in matches if _is_lower(one, hold)}
+
+    def ledger_ms(self, now_s: float) -> int:
+        """Return the time of the ledger in ms, up to CLOCK_CHECK_S ago. Raises as `held` does."""
+        if now_s - self._checked_at_s >= CLOCK_CHECK_S:
+            self._checked_at_s, self._now_ms = now_s, self._ledger_ms()
+            self._until.clear()  # also since the windows may have changed
+        return self._now_ms
 
     def _end_ms(self, hold: Hold) -> int:
         """Return the end of a hold, 0 if nothing is held now."""

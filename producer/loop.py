@@ -12,6 +12,7 @@ from common.logs import Condition
 from common.reports.producer import EXCEPTED, ForeignWrite
 from producer.committer import Committer
 from producer.cursors.assignment import assign_cursors, published_policies
+from producer.digests import set_folders
 from producer.foreign_writes import ForeignWrites
 from producer.group_commit import GroupWindow
 from producer.holds import Holds
@@ -200,6 +201,7 @@ class Producer:
             end=self._end_cursor,
             all_known=self._config.is_complete,
         )
+        set_folders(subscriptions, self._config, self._ledger)
         left_out = {one.id for one in self._integrations} - subscriptions.keys()
         self._remembered = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
         return subscriptions

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from common.errors import TemplateError
+from common.conditions import NO_NAMES, parse_condition
+from common.errors import ConditionError, TemplateError
 from common.integration import Kind
 from common.secret import Secret
 from common.services import SERVICES
 from common.services.sections import SECTIONS, publish_section, resolved, section_keys
+from common.settings.digest import DIGEST, Digest, digest_problems
 from common.settings.message import MESSAGE, MessageTemplates
 from common.settings.schema import INTEGRATIONS
 from common.settings.sources import dotted
@@ -24,6 +26,7 @@ from producer.ossec_conf.elements import without_blanks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from common.conditions import NamedCondition
     from common.integration import Integration
     from common.services.declaration import Declaration
     from producer.secret_references import SecretReferences
@@ -38,9 +41,15 @@ class SectionProblem(NamedTuple):
 
 
 def read_sections(
-    integration: Integration, given: Mapping[str, msgspec.Struct], references: SecretReferences
+    integration: Integration,
+    given: Mapping[str, msgspec.Struct],
+    references: SecretReferences,
+    named: Mapping[str, NamedCondition] = NO_NAMES,
 ) -> tuple[Integration, list[SectionProblem]]:
-    """Return the integration with the sections of its table, and what is wrong with them."""
+    """Return the integration with the sections of its table, and what is wrong with them.
+
+    `named` are the named conditions that `match` of a digest can use.
+    """
     declared = SERVICES.get(integration.service)
     problems = list(_misplaced(integration, given, declared))
     if problems:
@@ -53,6 +62,7 @@ def read_sections(
         except ValueError as error:
             text, key = error.args
             problems.append(SectionProblem(name, key, text))
+    problems += _wrong_in_digest(sections.get(DIGEST), named)
     if declared and not problems:
         problems += _invalid(integration, sections, declared)
     if problems:
@@ -78,7 +88,7 @@ def _misplaced(
     """Yield the sections and parts that the service does not have."""
     service = integration.service
     for name, values in given.items():
-        if name not in {MESSAGE, service}:
+        if name not in {MESSAGE, DIGEST, service}:
             yield SectionProblem(name, "", f"is about the service {name}, and the service is {service}: remove it")
         elif isinstance(values, MessageTemplates):
             parts = declared.message if declared else frozenset()
@@ -97,6 +107,18 @@ def _misplaced(
                     )
             if values.text is not None and values.template is not None:
                 yield SectionProblem(name, "template", "excludes text: write one of the two")
+
+
+def _wrong_in_digest(digest: object, named: Mapping[str, NamedCondition]) -> Iterator[SectionProblem]:
+    if not isinstance(digest, Digest):
+        return
+    for key, problem in digest_problems(digest):
+        yield SectionProblem(DIGEST, key, problem)
+    for number, text in enumerate(digest.match, start=1):
+        try:
+            parse_condition(text, names=named, where=f"condition {number}")
+        except ConditionError as error:
+            yield SectionProblem(DIGEST, "match", str(error))
 
 
 def _invalid(

@@ -14,6 +14,9 @@ Keys of an integration
     courier:{ID}:totals    hash        counters by outcome and reason; stored bytes
     courier:{ID}:spent     hash        delivery id → the rate limit tokens it has spent, while it is in `released`
     courier:{ID}:history   stream      one entry for each delivery that ended (`history.py`), bounded by number and age
+    courier:{ID}:groups    sorted set  open group of alerts by the end of its window; 0 if it must close now
+    courier:{ID}:digest    hash        group → its state in JSON, GROUP:base and GROUP:1 … → what its digest shows of
+                                       alerts; `alerts` → the number of alerts in all open groups
     courier:{ID}:silenced:SILENCE  hash  what a silence kept back: number, first and last time, number by rule; `closed`
                                        once its closing message is queued; expires 30 days after the silence's end.
                                        Workers have no access to it
@@ -47,10 +50,12 @@ State diagram
                '------- bury ----> dead -- discard, retain --> deleted
 
 Scripts, who runs them and what they move
-    commit    producer          nothing → waiting, the cursor and counters; refused if the cursor is not the expected
-                                one, or if a silence that it counts for has been closed
+    commit    producer          nothing → waiting, groups, the cursor and counters; refused if the cursor is not the
+                                expected one, or if a silence that it counts for has been closed
     close     producer          nothing → waiting: the closing message of a silence that ended, once
-    release   any process       waiting → released; the caller then publishes to the integration's Celery queue
+    release   any process       waiting → released; the caller then publishes to the integration's Celery queue. Before
+                                that: up to 100 groups whose window has ended → waiting
+    end_groups  producer        none: open groups of other settings close with the next release
     begin     worker            released: takes the lease; skips ids that are settled or taken; → waiting if blocked
     renew     worker            released: extends the lease while the worker sends
     settle    worker            released → deleted (delivered, skipped), waiting (retry, returned, postponed) or dead
@@ -58,8 +63,8 @@ Scripts, who runs them and what they move
     replay    operator          dead → waiting
     discard   operator          dead → deleted
     move      operator          dead → waiting of another integration
-    bury      operator          waiting → dead
-    let_go    operator          held deliveries wait no longer: they are due now
+    bury      operator          groups → waiting; waiting → dead
+    let_go    operator          held deliveries wait no longer: they are due now; groups of held alerts end now
     import    operator          nothing → dead, unless the id is already there
     retain    worker            dead → deleted, beyond the configured age or size; off by default
     withdraw  operator          waiting, or released and not begun → deleted; only for deliveries of `courier test`
@@ -97,19 +102,21 @@ History
     `check_types` does not check it, and it never makes an integration LedgerDamaged.
 
 Numbers of alerts
-    In `totals`, read = not_matched + excepted + silenced + enqueued + already_queued, at any moment. A commit adds to
+    In `totals`, read = not_matched + excepted + silenced + enqueued + already_queued + folded, at any moment, and
+    folded = digested + below_min + the number of alerts in open groups. A commit adds to
     all of them in the same step in which it moves the cursor. The numbers are those between its two cursors, so they
     only ever add up: over restarts, over several nodes, each with its cursor, and over replays of the log, which count
     only what they enqueue. `already_queued` is what a replay of the log had enqueued before. `committed` also counts
-    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages, those of `courier
-    test`, and dead letters moved from another integration.
+    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages, digests, those of
+    `courier test`, and dead letters moved from another integration.
 
 Numbers of deliveries
     committed + imported = delivered + skipped + discarded + expired + moved + waiting + released + dead, at any moment.
     The last three are the numbers of deliveries in these states, the others are in `totals`. Each script that adds a
     delivery to an integration or deletes one counts it in the same step:
 
-    committed  commit, close; settle and reap for a fallback and for events; move, for the integration that gets it
+    committed  commit, close; release and bury for digests; settle and reap for a fallback and for events; move, for the
+               integration that gets it
     imported   import
     delivered, skipped  settle; withdraw counts as skipped
     discarded  discard
@@ -153,6 +160,15 @@ commit. All that were held in one period share it, so `held` in `control` lists 
 its due time is one of them and not over. It counts in the backlog, but not as late: `held_until_ms` in its header
 says from when on its age counts. Changed windows change nothing for it; `let_go` does.
 
+Groups and digests
+    `commit` folds alerts into groups (`fold.lua`) in the step that moves the cursor, so each is folded once. Of the
+    first alerts of a window it delivers up to `first` one by one, whichever producer sends them. When the window ends,
+    `release` makes the group one delivery, its digest, with the id `digest:GROUP:BEGIN` (`digests.lua`). If its window
+    had more than `first` alerts, the group stays open for the next window, which delivers none one by one. A full
+    backlog refuses folds, too, so the digests of a target that is down do not exceed it by more than the open groups.
+    The state of a group is at most 64 KiB (`digest_types.py`), and there are at most 10,001 groups. A group whose state
+    is malformed is deleted; the numbers then show its alerts as missing.
+
 Recovery after a crash
     between commit and release     still waiting: the next release takes it
     between release and publish    released, never begun: reaped when the lease expires, unless it is in the queue
@@ -178,6 +194,7 @@ from common.ledger.commit_types import (
     Stale,
     Stored,
 )
+from common.ledger.digest_types import Folds, Group, Part, Top
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
 from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
@@ -215,7 +232,9 @@ __all__ = [
     "Event",
     "Facts",
     "FallbackOf",
+    "Folds",
     "Full",
+    "Group",
     "Header",
     "HealthSignal",
     "HistoryEntry",
@@ -225,6 +244,7 @@ __all__ = [
     "Limits",
     "Located",
     "Notifications",
+    "Part",
     "Place",
     "Position",
     "Reap",
@@ -238,6 +258,7 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "Top",
     "Unaccounted",
     "UnreadableEntry",
     "unaccounted",

@@ -1,7 +1,9 @@
 -- Moves waiting deliveries to the dead letters, where an operator can read, move or discard them.
+-- Open groups close at once and go with them, also those with fewer alerts than `min`.
 -- ARGV: now, reason, limit. Returns how many it moved; the caller repeats the call until it returns 0.
 local reason, buried = ARGV[2], 0
 check_types()
+close_groups('+inf', tonumber(ARGV[3]), true)
 for _, id in ipairs(redis.call('ZRANGE', waiting, 0, tonumber(ARGV[3]) - 1)) do
   local record = redis.call('HGET', records, id)
   if record then

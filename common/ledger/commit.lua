@@ -1,10 +1,12 @@
 -- Stores deliveries and moves the cursor past them, or changes nothing. This is why restarting a producer, or running
 -- two for one node, neither loses nor duplicates an alert.
--- KEYS: 1-8 as in every script, 9 the cursors, which no other script may use, then what each silence kept back.
+-- KEYS: 1-8 as in every script, 9 the cursors, which no other script may use, then what each silence kept back, then
+-- those of groups if alerts are folded.
 -- ARGV: now, node, expected cursor, new cursor, maximum number of deliveries, maximum bytes, 1 if this is a replay of
--- the log, what to count between the cursors, then for each delivery: id, alert, time until which it is held in ms or 0.
+-- the log, what to count between the cursors, what to fold in JSON or '' (`Folds` in digest_types.py), then for each
+-- delivery: id, alert, time until which it is held in ms or 0.
 -- What to count is JSON: [{counter: number}, [[when it expires, {rule id: number}], for each silence in KEYS]].
--- Returns {'ok', stored}, {'stale', cursor}, {'full', room for deliveries} or {'closed', number of the silence}.
+-- Returns {'ok', stored, folded}, {'stale', cursor}, {'full', room for deliveries} or {'closed', number of the silence}.
 local cursor = KEYS[9]
 local node, expected, new_cursor = ARGV[2], ARGV[3], ARGV[4]
 local held = redis.call('HGET', cursor, node) or ''
@@ -19,10 +21,15 @@ for n = 1, #silences do
 end
 local more = ARGV[7] == '1' and ',"replays":1' or ''
 local header = new_header(more)
-local offered, bytes, holds = (#ARGV - 8) / 3, 0, false
+if ARGV[9] ~= '' then
+  fold_all(cjson.decode(ARGV[9]))
+end
+local offered, bytes, holds = 0, 0, false
 for i = 10, #ARGV, 3 do
-  bytes = bytes + #header + #ARGV[i]
-  holds = holds or tonumber(ARGV[i + 1]) > now
+  if not folded_at[(i - 7) / 3] then
+    offered, bytes = offered + 1, bytes + #header + #ARGV[i + 1]
+    holds = holds or tonumber(ARGV[i + 2]) > now
+  end
 end
 if holds then
   redis.call('HEXISTS', control, '') -- fails before the first write if the key is damaged
@@ -45,12 +52,16 @@ if offered > 0 and (offered > room or bytes > room_bytes) and not (offered == 1 
   end
   return {'full', math.max(room, 0)}
 end
+-- A full backlog also stops the folding, since each window adds deliveries.
+if folded_alerts > 0 and (room <= 0 or room_bytes <= 0) then
+  return {'full', 0}
+end
 local stored, stored_bytes, ends = 0, 0, {}
-for i = 9, #ARGV, 3 do
+for i = 10, #ARGV, 3 do
   local due = tonumber(ARGV[i + 2])
   local is_held = due > now -- not if the window has ended meanwhile by this clock
   local record = (is_held and new_header(string.format('%s,"held_until_ms":%d', more, due)) or header) .. ARGV[i + 1]
-  if redis.call('HSETNX', records, ARGV[i], record) == 1 then
+  if not folded_at[(i - 7) / 3] and redis.call('HSETNX', records, ARGV[i], record) == 1 then
     redis.call('ZADD', waiting, is_held and due or now, ARGV[i])
     stored, stored_bytes = stored + 1, stored_bytes + #record
     if is_held then
@@ -61,6 +72,7 @@ end
 for due in pairs(ends) do
   remember_hold(due)
 end
+store_groups()
 redis.call('HSET', cursor, node, new_cursor)
 if stored > 0 then
   count('committed', stored)
@@ -90,4 +102,4 @@ for n = 1, #silences do
   redis.call('HSET', key, 'last_ms', now)
   redis.call('PEXPIREAT', key, expires)
 end
-return {'ok', stored}
+return {'ok', stored, folded_alerts}

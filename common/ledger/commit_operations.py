@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from common.errors import LedgerDamaged
 from common.ledger.base import LedgerBase, release_calls
 from common.ledger.commit_types import Closed, Commit, CommitResult, Full, Stale, Stored
-from common.ledger.keys import cursor_key, keys_of, keys_with_cursor, silenced_key
+from common.ledger.keys import cursor_key, digest_key, groups_key, keys_of, keys_with_cursor, silenced_key
 from common.ledger.record import id_text, to_int
 
 if TYPE_CHECKING:
@@ -96,6 +96,14 @@ class CommitOperations(LedgerBase):
         keys = [*keys_of(integration_id), silenced_key(integration_id, silence_id)]
         return bool(self._calls.run("close", integration_id, number, delivery_id, alert, keys=keys))
 
+    def end_groups(self, going_on: Mapping[str, str]) -> None:
+        """End the windows of open groups now, by integration: of those whose name begins otherwise than given.
+
+        The next releases close them. Damaged integrations are left out.
+        """
+        calls: dict[str, Call] = {i: (keys_of(i), [prefix]) for i, prefix in going_on.items()}
+        self._calls.run_all("end_groups", calls)
+
     def commit_all(
         self, commits: Mapping[str, Commit], releases: Mapping[str, Release]
     ) -> tuple[dict[str, CommitResult], dict[str, list[list[str]]]]:
@@ -120,14 +128,15 @@ class CommitOperations(LedgerBase):
 
 def _commit_call(integration_id: str, terms: Commit) -> Call:
     silenced = (silenced_key(integration_id, one.id) for one in terms.silenced)
-    return [*keys_with_cursor(integration_id), *silenced], terms.script_args()
+    folded = (groups_key(integration_id), digest_key(integration_id)) if terms.folds else ()
+    return [*keys_with_cursor(integration_id), *silenced, *folded], terms.script_args()
 
 
 def _commit_result(result: list[Any], terms: Commit) -> CommitResult:
-    kind, value = result
+    kind, value, *more = result
     match kind:
         case b"ok":
-            return Stored(value)
+            return Stored(value, *more)
         case b"stale":
             return Stale(id_text(value))
         case b"closed":

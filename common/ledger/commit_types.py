@@ -9,15 +9,17 @@ from typing import Final
 
 import msgspec
 
+from common.ledger.digest_types import Folds
 from common.ledger.record import id_bytes
 
 NO_HOLDS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """The commit succeeded; `stored` deliveries are new."""
+    """The commit succeeded; `stored` deliveries are new, and `folded` alerts were folded into groups."""
 
     stored: int
+    folded: int = 0
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -66,7 +68,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     `replayed` marks the deliveries as read from the log a second time on purpose. `counters` are added to the totals:
     `read`, `not_matched`, `excepted` and `silenced` alerts between the two cursors. `silenced` has those of each
     silence. `held_until_ms` has the ids of the deliveries that are held, with the end of their hold in ms since the
-    epoch.
+    epoch. `folds` has what is folded into groups; the ledger folds some of `deliveries`, too, as it says.
     """
 
     node: str
@@ -79,6 +81,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     counters: Mapping[str, int] = {}
     silenced: tuple[SilenceCount, ...] = ()
     held_until_ms: Mapping[str, int] = NO_HOLDS
+    folds: Folds | None = None
 
     def script_args(self) -> list[str | bytes | float]:
         """Return the arguments of the script `commit`."""
@@ -86,4 +89,5 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
         counted = msgspec.json.encode((dict(self.counters), [(one.delete_ms, one.rules) for one in self.silenced]))
         held = self.held_until_ms
         each = (part for one, alert in self.deliveries for part in (one, alert, held.get(one, 0)))
-        return [self.node, id_bytes(self.expected), self.cursor, *limits, counted, *each]
+        folds = self.folds.script_arg() if self.folds else b""
+        return [self.node, id_bytes(self.expected), self.cursor, *limits, counted, folds, *each]

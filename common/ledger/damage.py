@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import ResponseError
 
 from common.errors import LedgerDamaged
+from common.ledger.keys import digest_key, groups_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def _add_type_checks(pipe: Pipeline, keys: Sequence[str]) -> None:
     """Add one command per key that fails if the key has the wrong type. Each is cheap, however large the value is."""
     for key in keys:
         part = key.rpartition(":")[2]
-        if part in {"waiting", "released", "dead"}:
+        if part in {"waiting", "released", "dead", "groups"}:
             pipe.zcard(key)
         elif part in {"min", "h"} and key.startswith("courier:limits:"):
             pipe.lrange(key, 0, 0)
@@ -77,7 +78,9 @@ class DamageLog:
                 self._known.pop(integration_id, None)  # another thread may have been first
                 _log.info("ledger keys repaired", extra={"integration": integration_id})
             return result
-        error = LedgerDamaged(integration_id, self._damaged(keys), str(result))
+        # Scripts use the keys of groups without being given them.
+        used = dict.fromkeys((*keys, groups_key(integration_id), digest_key(integration_id)))
+        error = LedgerDamaged(integration_id, self._damaged([*used]), str(result))
         if str(known) != str(error):
             _log.error("%s", error, extra={"integration": integration_id})
         self._known[integration_id] = error

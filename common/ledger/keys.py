@@ -56,6 +56,16 @@ def silenced_key(integration_id: str, silence_id: str) -> str:
     return f"courier:{{{integration_id}}}:silenced:{silence_id}"
 
 
+def groups_key(integration_id: str) -> str:
+    """Return the key of the open groups of alerts, by the end of their window."""
+    return f"courier:{{{integration_id}}}:groups"
+
+
+def digest_key(integration_id: str) -> str:
+    """Return the key of what these groups have. Scripts derive both from the key of the records (`digests.lua`)."""
+    return f"courier:{{{integration_id}}}:digest"
+
+
 def limit_keys(target: str) -> list[str]:
     """Return the keys that integrations with one credential share: state, then releases by minute and by hour."""
     key = f"courier:limits:{{{target}}}"

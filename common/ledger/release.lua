@@ -16,6 +16,9 @@
 -- The more deliveries are in flight, the larger a task must be. This keeps the number of tasks of one integration near
 -- 16 * (1 + ln batch_max) even if its target hangs, so that it cannot fill a worker that it shares with others.
 -- A release that would be too small is delayed by up to the linger, so that more deliveries can join it.
+--
+-- First it closes groups whose window has ended: their digests are deliveries like any other.
+local MOST_CLOSED = 100 -- groups that one call closes; each takes up to 0.2 ms
 local cap, batch_max, ids_per_task, min_ids = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local lease, linger = tonumber(ARGV[6]), tonumber(ARGV[7])
 local has_breaker, longest_break = ARGV[10] == '1', tonumber(ARGV[11])
@@ -59,6 +62,7 @@ if was_set_back then
     remember_hold(due - step)
   end
   move_back(released, redis.call('ZRANGE', released, 0, -1, 'WITHSCORES')) -- all: the in-flight cap bounds them
+  move_groups_back(step)
   count('clock_set_back', 1)
 end
 if step > 0 then
@@ -74,6 +78,7 @@ end
 if not state[7] or was_set_back or now > last_clock + CLOCK_INTERVAL then
   redis.call('HSET', control, 'clock_ms', now)
 end
+close_groups(now, MOST_CLOSED, false) -- also while nothing may be released
 
 local function each_limit(call)
   for i = 14, #ARGV, 3 do

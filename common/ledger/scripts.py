@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Call = tuple[Sequence[str], list[str | bytes | float]]
 
 INCLUDES: Final = {
-    "commit": ("holds",),
+    "commit": ("holds", "digests", "fold"),
     "close": (),
-    "release": ("blocked", "limits", "holds"),
+    "release": ("blocked", "limits", "holds", "digests"),
     "begin": ("blocked", "limits"),
     "renew": (),
     "bury_unreadable": (),
@@ -31,9 +31,10 @@ INCLUDES: Final = {
     "replay": (),
     "discard": (),
     "move": (),
-    "bury": (),
+    "bury": ("digests",),
     "import": (),
-    "let_go": ("holds",),
+    "let_go": ("holds", "digests"),
+    "end_groups": ("digests",),
     "retain": (),
     "withdraw": (),
     "trim_history": (),

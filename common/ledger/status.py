@@ -18,7 +18,7 @@ from redis.client import Pipeline
 from common.errors import UnreadableRecord
 from common.ledger.damage import is_damage, unless_damaged
 from common.ledger.enums import BreakerState
-from common.ledger.keys import FAILED_OFFSET_MS, cursor_key, keys_of, limit_keys
+from common.ledger.keys import FAILED_OFFSET_MS, cursor_key, digest_key, groups_key, keys_of, limit_keys
 from common.ledger.record import decode_record, read_totals, to_int
 from common.ledger.remaining_tokens import remaining_tokens
 from common.ledger.types import Status
@@ -66,6 +66,8 @@ class _Queues(NamedTuple):
     totals: dict[bytes, bytes]
     control: dict[bytes, bytes]
     cursors: dict[bytes, bytes]
+    groups: int
+    in_groups: bytes | None
 
     @property
     def waiting_ids(self) -> list[bytes]:
@@ -149,6 +151,8 @@ def _queue_reads(integration_id: str, sample: int) -> list[_Read]:
         _Read(Pipeline.hgetall, keys.totals, {}),
         _Read(Pipeline.hgetall, keys.control, {}),
         _Read(Pipeline.hgetall, cursor_key(integration_id), {}),
+        _Read(Pipeline.zcard, groups_key(integration_id), 0),
+        _Read(partial(Pipeline.hget, key="alerts"), digest_key(integration_id), None),
     ]
 
 
@@ -196,6 +200,8 @@ def _status(found: _Queues, details: _Details, damaged: tuple[str, ...], now_ms:
         breaker_reason=state.get("breaker_reason", "") if breaker is not BreakerState.CLOSED else "",
         failed=found.failed,
         held={ms: number for ms, number in zip(found.hold_ends(now_ms), details.held, strict=True) if number},
+        groups=found.groups,
+        in_groups=to_int(found.in_groups),
         limits={} if brief else remaining_tokens(state.get("limits", ""), shared, windows, now_ms),
         damaged=damaged,
     )

@@ -209,6 +209,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     ends of the pauses of the target and of the breaker, 0 if there is none. `breaker_reason` is the reason of the
     failure that opened the breaker. `failed` is the number of waiting deliveries that have
     failed. `held` is the number of held deliveries by the end of their hold, the earliest first.
+    `groups` is the number of open groups, and `in_groups` that of the alerts that are folded into them.
     `limits` is the number of remaining tokens by limit. `damaged` lists the keys of the wrong type.
     """
 
@@ -231,5 +232,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     breaker_reason: str = ""
     failed: int = 0
     held: dict[int, int] = {}
+    groups: int = 0
+    in_groups: int = 0
     limits: dict[str, int] = {}
     damaged: tuple[str, ...] = ()

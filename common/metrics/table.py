@@ -69,7 +69,8 @@ TABLE: Final = (
         "courier_read",
         _COUNTER,
         "integration",
-        "alerts that producers read for the integration: not matched, excepted, silenced, enqueued or already queued",
+        "alerts that producers read for the integration: not matched, excepted, silenced, enqueued, already queued or "
+        "folded",
     ),
     _exporter("courier_not_matched", _COUNTER, "integration", "alerts that its filters do not match"),
     _exporter(
@@ -88,6 +89,13 @@ TABLE: Final = (
         "integration",
         "alerts that pass the filters and are excluded by the conditions only and except",
     ),
+    _exporter("courier_folded", _COUNTER, "integration", "alerts that were folded into groups, for digests"),
+    _exporter("courier_digests", _COUNTER, "integration", "digests that were added to the ledger as deliveries"),
+    _exporter(
+        "courier_below_min", _COUNTER, "integration", "folded alerts of which too few came in a window to send a digest"
+    ),
+    _exporter("courier_open_groups", _GAUGE, "integration", "groups of alerts whose window has not ended"),
+    _exporter("courier_alerts_in_groups", _GAUGE, "integration", "alerts in open groups, which the next digests count"),
     _exporter(
         "courier_unaccounted_alerts",
         _GAUGE,

@@ -1,4 +1,4 @@
-"""The sections of an integration's table: `message`, and that of its service with the service's own options.
+"""The sections of an integration's table: `message`, `digest`, and that of its service with the service's own options.
 
 A section is published with the integration as one secret text: JSON in the form of courier.toml, read by the same
 readers. Another version of Courier ignores keys that it does not know.
@@ -17,6 +17,7 @@ from common.errors import ConfigError
 from common.integration import Section
 from common.secret import Secret
 from common.services import SERVICES
+from common.settings.digest import DIGEST, Digest
 from common.settings.message import MESSAGE, MessageTemplates
 from common.settings.schema import keys_of
 from common.templates.source import TemplateSource
@@ -32,6 +33,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     MESSAGE: MessageTemplates,
+    DIGEST: Digest,
     **{name: declared.options for name, declared in SERVICES.items() if declared.options},
 }
 """The struct of each section, by its name."""
@@ -88,6 +90,12 @@ def options_of(integration: Integration, kind: type[S]) -> S:
                 where = {"file": integration.file, "line": integration.line or None}
                 raise ConfigError(problem, element=f"{name}.{written}", **where) from None  # type: ignore[arg-type]  # a table of keywords
     return kind(**values)
+
+
+def digest_of(integration: Integration) -> Digest | None:
+    """Return how an integration's alerts are folded into digests, None if they are not. Raises ConfigError."""
+    has_digest = any(one.name == DIGEST for one in integration.sections)
+    return options_of(integration, Digest) if has_digest else None
 
 
 def secrets_in(integration: Integration) -> Iterator[tuple[str, Secret]]:

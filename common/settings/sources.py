@@ -16,6 +16,7 @@ from common.errors import SettingsError
 from common.permissions import explain, read_trusted
 from common.services.sections import SECTIONS, section_keys
 from common.settings.definition import DEFINITION_KEYS, NAMED, is_pattern
+from common.settings.digest import DIGEST
 from common.settings.refused import RefusedTable
 from common.settings.renamed import RENAMED
 from common.settings.schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
@@ -175,7 +176,7 @@ def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
         for name, inner in body.items():
             if section == INTEGRATIONS and isinstance(inner, dict):
                 for key, raw in inner.items():
-                    if key in SECTIONS and isinstance(raw, dict):
+                    if key in SECTIONS and isinstance(raw, dict) and (raw or key != DIGEST):  # an empty one is an error
                         yield from (((section, name, key, option), value) for option, value in raw.items())
                     else:
                         yield (section, name, key), raw

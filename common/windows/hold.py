@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from common.windows.window import Window
 
-HOLD_FORM: Final = '{in = "WINDOW"} or {outside = "WINDOW"}, with `below = LEVEL` to hold only lower levels'
+HOLD_FORM: Final = (
+    '{in = "WINDOW"} or {outside = "WINDOW"}, with `below = LEVEL` to hold only lower levels, and `then = "digest"` to '
+    "send one digest of what was held"
+)
 MAX_BELOW: Final = 16
 """The highest level of a rule. `below = 17` would be the same as no `below`."""
 
@@ -20,12 +23,14 @@ MAX_BELOW: Final = 16
 class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Hold alerts while `window` is in force, or while it is not (`outside`). `below` is None for alerts of all levels.
 
-    The window is only named here: `[windows]` of the producer's settings says when it is.
+    The window is only named here: `[windows]` of the producer's settings says when it is. With `then_digest`, alerts
+    are not held one by one but folded into digests, which are sent when the hold ends.
     """
 
     window: str
     outside: bool = False
     below: int | None = None
+    then_digest: bool = False
 
     def applies_to(self, level: int) -> bool:
         """Return whether alerts of this `rule.level` are held."""
@@ -37,8 +42,8 @@ def parse_hold(raw: object) -> Hold:
     if not isinstance(raw, dict):
         raise ValueError("the value is not a table")  # noqa: TRY004 — one kind of bad input
     for key in raw:
-        if key not in {"in", "outside", "below"}:
-            raise ValueError(f"there is no key {key!r:.60}; the keys are in, outside, below")
+        if key not in {"in", "outside", "below", "then"}:
+            raise ValueError(f"there is no key {key!r:.60}; the keys are in, outside, below, then")
     if ("in" in raw) == ("outside" in raw):
         raise ValueError("exactly one of `in` and `outside` is needed")
     key = "in" if "in" in raw else "outside"
@@ -47,13 +52,17 @@ def parse_hold(raw: object) -> Hold:
         raise ValueError(f"{key}: {window!r:.60} is not the name of a window")
     if below is not None and (not isinstance(below, int) or isinstance(below, bool) or not 1 <= below <= MAX_BELOW):
         raise ValueError(f"below: {below!r:.60} is not a whole number from 1 to {MAX_BELOW}")
-    return Hold(window=window, outside=key == "outside", below=below)
+    if raw.get("then", "digest") != "digest":
+        raise ValueError(f'then: {raw["then"]!r:.60} is not "digest"')
+    return Hold(window=window, outside=key == "outside", below=below, then_digest="then" in raw)
 
 
 def show_hold(hold: Hold) -> dict[str, Any]:
     """Return the table from which `parse_hold` makes the same hold."""
     table: dict[str, Any] = {"outside" if hold.outside else "in": hold.window}
-    return table if hold.below is None else table | {"below": hold.below}
+    if hold.below is not None:
+        table["below"] = hold.below
+    return table | {"then": "digest"} if hold.then_digest else table
 
 
 def hold_problem(hold: Hold, windows: Mapping[str, Window]) -> str:

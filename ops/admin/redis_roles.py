@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.ledger import scripts
-from common.ledger.keys import KEY_NAMES, history_key
+from common.ledger.keys import KEY_NAMES, digest_key, groups_key, history_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +91,11 @@ _CONSUME: Final = (
 )
 """The commands with which kombu declares and consumes queues, answers remote control and expires its messages."""
 
-_LEDGER: Final = tuple(f"~courier:{{*}}:{part}" for part in KEY_NAMES)
+_LEDGER: Final = (
+    *(f"~courier:{{*}}:{part}" for part in KEY_NAMES),
+    f"~{groups_key('*')}",
+    f"~{digest_key('*')}",
+)
 _HISTORY: Final = f"~{history_key('*')}"
 _CURSORS: Final = "~courier:{*}:cursor"
 _SILENCED: Final = "~courier:{*}:silenced:*"
@@ -124,7 +128,7 @@ ROLES: Final = (
             "lpush",
             "exists hdel hget hgetall hincrby hkeys hmget hset hsetnx lrange zcard zcount zrange",
         ),
-        scripts=("commit", "close", "bury_unreadable", "release"),
+        scripts=("commit", "close", "bury_unreadable", "release", "end_groups"),
         secrets=(SECRET_KEY,),
     ),
     Role(

@@ -78,6 +78,9 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
     excepted: int
     silenced: int
+    folded: int
+    open_groups: int
+    alerts_in_groups: int
     unaccounted: Unaccounted | None
     oldest_age_s: float | None
     held_back: str
@@ -205,6 +208,9 @@ def _integration(listed: CatalogueEntry, status: Status, history: RecentHistory,
         dead=status.dead,
         excepted=status.totals.get("excepted", 0),
         silenced=status.totals.get("silenced", 0),
+        folded=status.totals.get("folded", 0),
+        open_groups=status.groups,
+        alerts_in_groups=status.in_groups,
         unaccounted=unaccounted(status),
         oldest_age_s=status.oldest_age_s,
         held_back=hold_reason(status, now_ms),

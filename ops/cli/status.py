@@ -150,7 +150,13 @@ def _kept_back(report: StatusReport) -> list[tuple[str, str]]:
     """Return what was not sent on purpose, for integrations that have any."""
     found = []
     for one, what in report.integrations.items():
-        numbers = ((what.silenced, "silenced"), (what.excepted, "excluded by conditions"))
+        waiting = f"wait in {pluralize(what.open_groups, 'open group')} for their digest"
+        numbers = (
+            (what.silenced, "silenced"),
+            (what.excepted, "excluded by conditions"),
+            (what.folded, "folded into digests"),
+            (what.alerts_in_groups, waiting),
+        )
         if text := ", ".join(f"{pluralize(number, 'alert')} {how}" for number, how in numbers if number):
             found.append((one, text))
     return found

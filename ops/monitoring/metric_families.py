@@ -66,6 +66,11 @@ def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[
     yield total("courier_enqueued", "enqueued")
     yield total("courier_already_queued", "already_queued")
     yield total("courier_excepted", "excepted")
+    yield total("courier_folded", "folded")
+    yield total("courier_digests", "digests")
+    yield total("courier_below_min", "below_min")
+    yield each("courier_open_groups", lambda status: status.groups)
+    yield each("courier_alerts_in_groups", lambda status: status.in_groups)
     differences = [((one,), missing) for one, status in found.items() if (missing := unaccounted(status))]
     yield _family("courier_unaccounted_alerts", ((one, missing.alerts) for one, missing in differences))
     yield _family("courier_unaccounted_deliveries", ((one, missing.deliveries) for one, missing in differences))

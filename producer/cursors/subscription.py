@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from common.ledger import CommitResult, Ledger
     from common.settings.schema import Policy
     from producer.cursors.signatures import CursorSigner
+    from producer.digests import Folder
     from producer.reading import Counts
     from producer.source import Line
 
@@ -37,6 +38,10 @@ IDLE_COMMIT_S: Final = 1.0
 """A cursor that moved without matches is written at most this often: reading those lines again is harmless."""
 
 MAX_COMMIT_DELIVERIES: Final = 500
+MAX_COMMIT_FOLDED: Final = 4_000
+MAX_COMMIT_PARTS: Final = 1_000
+"""A commit that folds has more alerts if they are of few groups: deliveries and parts (`common.ledger.Part`) cost."""
+
 MAX_COMMIT_BYTES: Final = 4 * 1024 * 1024
 """Limits of one commit; Redis serves no other client while its script runs."""
 
@@ -49,7 +54,8 @@ class Subscription:
 
     While its keys in Redis are `damaged` its cursor stays, as under backpressure. `forged` counts the forged cursors
     found in Redis since the last report, `excepted` the excepted alerts that were committed since then; `uncommitted`
-    counts the alerts between `committed` and `cursor`. `closed` has the silences that turned out to have ended.
+    counts the alerts between `committed` and `cursor`. `closed` has the silences that turned out to have ended. With
+    a `folder` alerts are folded into digests.
     """
 
     integration: Integration
@@ -61,21 +67,30 @@ class Subscription:
     excepted: int = 0
     uncommitted: Counts = NO_COUNTS
     closed: set[str] = field(default_factory=set)
+    folder: Folder | None = None
     committed_at_s: float = 0.0
     retry_at_s: float = 0.0
     backpressured: bool = False
     damaged: bool = False
 
     def commits(
-        self, node: str, reading: Reading, after: str, now_s: float, *, held: Mapping[str, int] = NO_HOLDS
+        self,
+        node: str,
+        reading: Reading,
+        after: str,
+        now_s: float,
+        *,
+        held: Mapping[str, int] = NO_HOLDS,
+        ledger_ms: int = 0,
     ) -> Commits:
         """Yield the commits that store the matches of a read and move to the cursor `after`, which is behind them.
 
         A commit counts all alerts up to its cursor in the same step: so each is counted once, also if lines are read
         again. `held` has the ids of the matches that are held, with the end of the hold in ms since the epoch.
+        `ledger_ms` is the ledger's time, which only a folder needs.
 
         Each commit gets its result before the next one; None means that the keys in Redis are damaged. A full backlog,
-        damage, a moved cursor and a closed silence end it. Return the number of new deliveries.
+        damage, a moved cursor and a closed silence end it. Return the number of new deliveries and folded alerts.
         """
         ours = self.integration.id
         matches = reading.matches.get(ours, ())
@@ -84,9 +99,16 @@ class Subscription:
             self.uncommitted += reading.all_counts(ours)
             return 0
         done, end = START, reading.end(ours)
-        stored, pending = 0, list(split_into_commits(matches)) or [[]]  # one empty commit moves the cursor
+        most = MAX_COMMIT_FOLDED if self.folder else MAX_COMMIT_DELIVERIES
+        stored, pending = 0, list(split_into_commits(matches, most)) or [[]]  # one empty commit moves the cursor
         while pending:  # changed in the loop: a chunk that does not fit is split in two
             chunk = pending.pop(0)
+            lines, folds, holds = self.folder.fold(chunk, held, ledger_ms) if self.folder else (chunk, None, held)
+            parts = len(lines) + (len(folds.parts) if folds else 0)
+            if parts > MAX_COMMIT_PARTS and len(chunk) > MAX_COMMIT_DELIVERIES:
+                half = len(chunk) // 2
+                pending = [chunk[:half], chunk[half:], *pending]
+                continue
             target = chunk[-1].next_cursor if pending else after
             signed = self.signed(target)
             until = reading.mark(ours, done.matches + len(chunk), chunk[-1]) if pending else end
@@ -95,12 +117,13 @@ class Subscription:
                 node=node,
                 expected=self.committed,
                 cursor=signed,
-                deliveries=[(f"{node}:{line.id}", line.raw) for line in chunk],
+                deliveries=[(f"{node}:{line.id}", line.raw) for line in lines],
                 max_backlog=self.policy.max_backlog,
                 max_backlog_bytes=self.policy.max_backlog_bytes,
                 counters=counts.totals,
                 silenced=counts.silenced,
-                held_until_ms={f"{node}:{line.id}": held[line.id] for line in chunk if line.id in held},
+                held_until_ms={f"{node}:{line.id}": holds[line.id] for line in lines if line.id in holds},
+                folds=folds,
             )
             self.damaged = result is None
             match result:
@@ -108,8 +131,8 @@ class Subscription:
                     self._return_to_committed()
                     self.retry_at_s = now_s + BACKPRESSURE_RETRY_S
                     return stored
-                case Stored(new):
-                    stored += new
+                case Stored(new, folded):
+                    stored += new + folded
                     self.cursor, self.committed, self.committed_at_s = target, signed, now_s
                     self.excepted, self.uncommitted = self.excepted + counts.excepted, NO_COUNTS
                     done = until
@@ -207,12 +230,12 @@ class Subscription:
         return {"integration": self.integration.id}
 
 
-def split_into_commits(matches: Sequence[Line]) -> Iterable[list[Line]]:
-    """Split matches into chunks within the limits of one commit."""
+def split_into_commits(matches: Sequence[Line], most: int = MAX_COMMIT_DELIVERIES) -> Iterable[list[Line]]:
+    """Split matches into chunks within the limits of one commit, of at most `most` lines."""
     chunk: list[Line] = []
     size = 0
     for match in matches:
-        if chunk and (len(chunk) >= MAX_COMMIT_DELIVERIES or size + len(match.raw) > MAX_COMMIT_BYTES):
+        if chunk and (len(chunk) >= most or size + len(match.raw) > MAX_COMMIT_BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(match)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from common.broker.dispatcher import ReleaseTarget
 from common.errors import LedgerDamaged
 from common.ledger import Ledger, Limits, Notifications, Reap, Release, Settlement, SettleOutcome
-from common.ledger.keys import KEY_NAMES, keys_of, keys_with_cursor, limit_keys
+from common.ledger.keys import KEY_NAMES, digest_key, groups_key, keys_of, keys_with_cursor, limit_keys
 from common.ledger.record import MAX_TIME_MS, Header, encode_header
 from common.outcome import Reason
 from common.settings.rate_limit import parse_rate_limit
@@ -50,7 +50,7 @@ def wrong_values(key: str) -> dict[str, Callable[[redis.Redis], object]]:
     }
 
 
-KEYS: Final = [*keys_with_cursor(BAD), *limit_keys(f"T-{BAD}")]
+KEYS: Final = [*keys_with_cursor(BAD), groups_key(BAD), digest_key(BAD), *limit_keys(f"T-{BAD}")]
 WRONG: Final = [(key, kind) for key in KEYS for kind in wrong_values(key)]
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common.services.sections import digest_of
+from common.settings.units import format_duration
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from common.integration import Integration
+    from common.settings.digest import Digest
     from common.windows import Hold
 
 
@@ -17,7 +21,9 @@ def describe(integration: Integration) -> str:
     conditions = list(_conditions(integration))
     stock = f"alerts {' and '.join(parts)}" if parts else "every alert"
     filters = f"{stock} where {' and '.join(conditions)}" if conditions else stock
-    return f"{filters}; {_hold(integration.hold)}" if integration.hold else filters
+    held = f"; {_hold(integration.hold)}" if integration.hold else ""
+    digest = digest_of(integration)
+    return f"{filters}{held}; {_digest(digest)}" if digest else f"{filters}{held}"
 
 
 def _filters(integration: Integration) -> Iterator[str]:
@@ -40,7 +46,16 @@ def _conditions(integration: Integration) -> Iterator[str]:
 
 def _hold(hold: Hold) -> str:
     levels = "" if hold.below is None else f" below level {hold.below}"
-    return f"held{levels} {'outside' if hold.outside else 'in'} {hold.window}"
+    then = ", then one digest" if hold.then_digest else ""
+    return f"held{levels} {'outside' if hold.outside else 'in'} {hold.window}{then}"
+
+
+def _digest(digest: Digest) -> str:
+    """Return how alerts are folded, such as `digests by rule.id every 10m`."""
+    first = f" after the first {digest.first}" if digest.first else ""
+    by = f" by {', '.join(digest.by)}" if digest.by else " of all alerts"
+    at = f" at {digest.at} {digest.zone}" if digest.at else ""
+    return f"digests{by}{first}, every {format_duration(digest.every_s)}{at}"
 
 
 def _one_of(noun: str, items: list[str]) -> str:

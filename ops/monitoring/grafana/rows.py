@@ -212,6 +212,15 @@ _PRODUCERS: Final = Row(
             help="The others add up to read, which counts an alert once for each integration.",
         ),
         Panel(
+            "Alerts for digests",
+            (
+                Query(f"sum(courier_open_groups{_SELECTOR})", "open groups"),
+                Query(f"sum(courier_alerts_in_groups{_SELECTOR})", "alerts in open groups"),
+                Query(f"sum(increase(courier_digests_total{_SELECTOR}[1h]))", "digests per hour"),
+                Query(f"sum(increase(courier_below_min_total{_SELECTOR}[1h]))", "alerts below min per hour"),
+            ),
+        ),
+        Panel(
             "Reader lag in bytes", (Query(f"max by (node) (courier_reader_lag_bytes{_SELECTOR})", "{{node}}"),), "bytes"
         ),
         Panel(

@@ -89,7 +89,7 @@ from tests.common.settings.test_load import load, refusal
         ),
         (
             "[integrations.s]\nhold = {in = 'a', above = 3}",
-            "courier.toml:2: integrations.s.hold: there is no key 'above'; the keys are in, outside, below; write {in",
+            "courier.toml:2: integrations.s.hold: there is no key 'above'; the keys are in, outside, below, then; ",
         ),
         (
             "[integrations.default]\nhold = {in = 'a'}",

@@ -13,11 +13,12 @@ SPANS = st.builds(
     st.integers(0, 1439),
     st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]),
 )
-KEYS = st.sampled_from(["days", "from", "to", "zone", "in", "below", "x"])
+KEYS = st.sampled_from(["days", "from", "to", "zone", "in", "below", "then", "x"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
-        st.lists(inner) | st.dictionaries(st.sampled_from(["days", "from", "to", "zone", "in", "below", "x"]), inner)
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["days", "from", "to", "zone", "in", "below", "then", "x"]), inner)
     ),
 )
 
@@ -85,6 +86,7 @@ def test_any_value_is_read_or_refused_in_one_line(raw: object) -> None:
     [
         ({"in": "night"}, Hold(window="night")),
         ({"outside": "office", "below": 12}, Hold(window="office", outside=True, below=12)),
+        ({"in": "a", "then": "digest"}, Hold(window="a", then_digest=True)),
     ],
 )
 def test_hold_is_read_and_shown(raw: object, expected: Hold) -> None:
@@ -101,7 +103,7 @@ def test_hold_is_read_and_shown(raw: object, expected: Hold) -> None:
         ({"in": ""}, "in: '' is not the name of a window"),
         ({"in": "a", "below": True}, "below: True is not a whole number from 1 to 16"),
         ({"in": "a", "below": 17}, "below: 17 is not a whole number from 1 to 16"),
-        ({"in": "a", "then": "digest"}, "there is no key 'then'; the keys are in, outside, below"),
+        ({"in": "a", "then": "send"}, "then: 'send' is not \"digest\""),
     ],
 )
 def test_wrong_holds(raw: object, problem: str) -> None:
