@@ -5,25 +5,19 @@ It has the shape of the ledger's digests (`common/ledger/digests.lua`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from common.conditions.fields import values_at
 from common.conditions.values import text_of
 from common.digest import PREFIX
 from common.errors import CourierError
 from common.exact_json import write_json
+from common.settings.digest import Digest, path_of
 from workers.alert.alert import Alert
 from workers.integrations.helpers.text_limits import truncate
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 COUNT: Final = 214
 """The alerts that a sample says were folded."""
-
-GROUP_BY: Final = ("rule.id",)
-TOP: Final = ("agent.name", "data.srcip")
-"""The fields of the example in the documentation."""
 
 MAX_TEXT_CHARS: Final = 1_000
 
@@ -34,8 +28,12 @@ _KEPT: Final = ("agent", "manager", "decoder", "location")
 _SAMPLED: Final = ("id", "timestamp", "rule", "agent", "location", "full_log", "data", "syscheck")
 
 
-def sample_digest(raw: bytes, by: Sequence[str] = GROUP_BY, top: Sequence[str] = TOP) -> Alert:
-    """Return a digest of COUNT alerts like this one. Raises CourierError if it is no alert."""
+def sample_digest(raw: bytes, terms: Digest | None = None) -> Alert:
+    """Return a digest of COUNT alerts like this one, by an integration's terms. Raises CourierError if it is no alert.
+
+    Without terms, they are those of an empty section `digest`.
+    """
+    terms = terms or Digest()
     try:
         fields = Alert(raw).fields
     except ValueError as error:
@@ -43,10 +41,10 @@ def sample_digest(raw: bytes, by: Sequence[str] = GROUP_BY, top: Sequence[str] =
     when, rule = fields.get("timestamp"), fields.get("rule")
     rule = rule if isinstance(rule, dict) else {}
     description = text_of(rule.get("description", "")) or ""
-    tops = {name: value for name in top if (value := _value(fields, name))}
+    tops = {name: value for name in terms.top if (value := _value(fields, name))}
     digest: dict[str, Any] = {
         "id": SAMPLE_ID,
-        "group": {name: _value(fields, name) for name in by},
+        "group": {name: _value(fields, name) for name in terms.by},
         "others": False,
         "count": COUNT,
         "from": when,
@@ -56,7 +54,7 @@ def sample_digest(raw: bytes, by: Sequence[str] = GROUP_BY, top: Sequence[str] =
         "level": rule.get("level"),
         "window": {"from": when, "to": when},
         "top": {name: {"values": [[value, COUNT]], "approximate": False} for name, value in tops.items()},
-        "samples": [{name: _short(fields[name]) for name in _SAMPLED if name in fields}],
+        "samples": [{name: _short(fields[name]) for name in _SAMPLED if name in fields}][: terms.samples],
     }
     alert: dict[str, Any] = {
         "timestamp": when,
@@ -72,7 +70,7 @@ def sample_digest(raw: bytes, by: Sequence[str] = GROUP_BY, top: Sequence[str] =
 
 
 def _value(fields: dict[str, Any], name: str) -> str:
-    found = (text_of(value) for value in values_at(fields, tuple(name.split("."))))
+    found = (text_of(value) for value in values_at(fields, path_of(name)))
     return next((_short(text) for text in found if text), "")
 
 

@@ -10,6 +10,7 @@ import msgspec
 from common.errors import CourierError
 from common.logs import LogLevel
 from common.printable import printable, printable_json
+from common.services.sections import digest_of
 from ops.admin.filter_mismatch import mismatches
 from ops.admin.names import in_configuration
 from ops.admin.one_alert import one_alert
@@ -75,11 +76,11 @@ def command(
     """
     wanted = combined((), words)
     raw = one_alert(stream.read())
-    alert = sample_digest(raw) if is_digest else Alert(raw, DELIVERY_ID_PLACEHOLDER)
     file = settings.producer.config
     unexpected = list[str]()
     configuration = read_configuration(settings)
     for number, integration in enumerate(in_configuration(configuration, wanted, file=file)):
+        alert = sample_digest(raw, digest_of(integration)) if is_digest else Alert(raw, DELIVERY_ID_PLACEHOLDER)
         verdict = passes(integration, raw, configuration)
         rendered = _rendered(settings, integration, alert, configuration)
         if as_json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.services import SERVICES
+from common.settings.digest import DIGEST
 from common.settings.rate_limit import Unit
 from common.timestamps import time_text, written_at_s
 from ops.admin.check.recent import last_lines
@@ -30,9 +31,6 @@ DAY_S: Final = 86_400.0
 
 LATE_S: Final = 60.0
 """A flood is worth a word if an alert waits longer than this for its turn."""
-
-DIGEST: Final = "digest"
-"""The name of an integration's section."""
 
 _SECONDS: Final = {Unit.SECOND: 1, Unit.MINUTE: 60, Unit.HOUR: 3_600, Unit.DAY: 86_400}
 

@@ -186,3 +186,13 @@ def test_a_digest_of_such_alerts() -> None:
 def test_no_digest_of_what_is_no_alert() -> None:
     code, out = render("slack", b"[1]", "--digest")
     assert (code, out) == (1, "")
+
+
+def test_a_digest_by_the_terms_of_the_integration(tmp_path: Path) -> None:
+    (tmp_path / "courier.toml").write_text(
+        '[integrations.slack.digest]\nby = ["agent.name"]\ntop = ["rule.id"]\nsamples = 0\n'
+    )
+    (attachment,) = json.loads(render("slack", ALERT, "--digest")[1].splitlines()[-1])["attachments"]
+    shown = [(one["title"], one["value"]) for one in attachment["fields"]]
+    assert shown[-2:] == [("agent.name", "web01"), ("Top rule.id", "5710 (214)")]
+    assert attachment["text"] == ""
