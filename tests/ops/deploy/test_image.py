@@ -17,6 +17,7 @@ from ops.deploy.bytecode import imported_files
 
 ROOT = Path(__file__).parents[3]
 ROOMS = ("common", "ops", "producer", "workers")
+UNPACKED = ("docs", "new_service")
 
 
 def pins(file: str) -> dict[str, str]:
@@ -36,7 +37,7 @@ def test_wheel_has_all_code_and_installable_files(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     for room in ROOMS:
-        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", ".*", "docs"))
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", ".*", *UNPACKED))
     there = {str(one.relative_to(tmp_path)) for room in ROOMS for one in (tmp_path / room).rglob("*") if one.is_file()}
     build = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
     done = subprocess.run([sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, check=True)
