@@ -271,8 +271,9 @@ class Producer:
         if now_s - self._registry_checked_at_s < REGISTRY_CHECK_S:
             return
         self._registry_checked_at_s = now_s
-        policies = published_policies(self._integrations, self._policy)
-        if self._registry.repair(self._node, self._integrations, policies):
+        if self._registry.repair(
+            self._node, self._integrations, lambda: published_policies(self._integrations, self._policy)
+        ):
             self._foreign.record(ForeignWrite.REGISTRY)
             _log.error("integrations in Redis were missing or modified by another writer; published again")
 
