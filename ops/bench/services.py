@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     from ops.bench.system import System
     from workers.integrations.base import Service
 
-GOALS: Final = {"webhook_delivery_ratio": 1.15, "alertmanager_delivery_ratio": 1.15, "template_us": 100.0}
-"""The default webhook sends the alert as it is; the format alertmanager has the default message as its description."""
+GOALS: Final = {"webhook_delivery_ratio": 1.15, "template_us": 100.0}
+"""`webhook` sends the alert as it is, which is its default. The other formats and services build more than Slack's
+attachment of four fields: `alertmanager`, `ocsf` and `teams` contain the default message."""
 
 REFERENCE: Final = "slack"
 DASHBOARD: Final = "https://wazuh.example.org"
@@ -151,9 +152,9 @@ def deliveries(count: int, rounds: int) -> dict[str, list[float]]:
 
 def build_us(service: Service[Any, Any], response: Response, lines: Sequence[bytes]) -> float:
     """Return the CPU in µs for one alert: read it, build the calls and interpret the response to each."""
-    unread = [Alert(line, f"bench:4f2a:{n}") for n, line in enumerate(lines)]
     start_s = time.process_time()
-    for alert in unread:
+    for n, line in enumerate(lines):
+        alert = Alert(line, f"bench:4f2a:{n}")
         for call in service.build_calls(alert):
             service.interpret(alert, call, response)
     return 1e6 * (time.process_time() - start_s) / len(lines)
