@@ -11,13 +11,14 @@ from common.errors import LedgerUnavailable
 from common.logs import Condition
 from common.reports.producer import EXCEPTED, ForeignWrite
 from producer.committer import Committer
-from producer.cursors.assignment import assign_cursors, published_policies
+from producer.cursors.assignment import assign_cursors
 from producer.digests import set_folders
 from producer.foreign_writes import ForeignWrites
 from producer.group_commit import GroupWindow
 from producer.holds import Holds
 from producer.matching import Matcher
 from producer.reading import Reading
+from producer.registry_repair import RegistryRepair
 from producer.silences import Silences
 from producer.status_report import StatusReporter
 
@@ -46,10 +47,6 @@ COMMIT_BYTES: Final = 64 * 1024
 """Each commit costs a round trip to Redis. So up to MAX_READS_PER_COMMIT batches are read before their matches are
 committed, or fewer once the matches reach COMMIT_BYTES per integration on average. Only matching lines stay in memory.
 """
-
-REGISTRY_CHECK_S: Final = 5.0
-"""Interval between checks that the published integrations still exist. A shorter one would fill the logs if two
-producers with different secret keys repair each other's entries."""
 
 IDLE_WAIT_S: Final = 1.0
 RETRY_DELAY_S: Final = 1.0
@@ -104,6 +101,7 @@ class Producer:
         self._matcher = Matcher(self._integrations, quarantine, config.conditions, config.agents)
         counts = self._matcher.counts
         self._foreign = ForeignWrites(counts, now)
+        self._registry_repair = RegistryRepair(node, registry, policy, self._foreign, now)
         self._status_reporter = StatusReporter(
             node=node, source=source, config=config, ledger=ledger, client=client, counts=counts, metrics=metrics
         )
@@ -113,7 +111,7 @@ class Producer:
         self._intake_paused = ""
         self._intake_condition = Condition(_log, logging.ERROR)
         self._redis_unavailable = Condition(_log, logging.ERROR)
-        self._heartbeat_at_s = self._registry_checked_at_s = now()
+        self._heartbeat_at_s = now()
         self._reload_requested = False
 
     def run(self, pause: Callable[[float], object], stopped: Callable[[], bool]) -> None:
@@ -260,21 +258,11 @@ class Producer:
             self._reload_cursors()
             return
         self._silences.refresh(self._config, subscriptions.values())
-        self._repair_registry()
+        self._registry_repair.check(self._integrations)
         kept = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
         self._cursor_backup.save(kept | {i: subscription.committed for i, subscription in subscriptions.items()})
         self._pause_intake(self._ledger.intake_block_reason())
         self._publish_status()
-
-    def _repair_registry(self) -> None:
-        now_s = self._now()
-        if now_s - self._registry_checked_at_s < REGISTRY_CHECK_S:
-            return
-        self._registry_checked_at_s = now_s
-        policies = published_policies(self._integrations, self._policy)
-        if self._registry.repair(self._node, self._integrations, policies):
-            self._foreign.record(ForeignWrite.REGISTRY)
-            _log.error("integrations in Redis were missing or modified by another writer; published again")
 
     def _pause_intake(self, why: str) -> None:
         """Pause reading while there is a reason for it; an empty `why` resumes it."""

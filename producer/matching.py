@@ -71,7 +71,8 @@ class Matcher:
                 continue
             if self._index.type_errors:
                 self._count_type_errors(line)
-            size += self._add(found, line, reading)
+            if found.ids or found.excepted:  # most lines have neither
+                size += self._add(found, line, reading)
         reading.add_batch(batch.lines, number, has_matches=size > 0)
         for skipped in batch.skipped:
             if not batch.lines or self._line_counter.is_new(batch.lines[-1]):

@@ -26,6 +26,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `timeout_s` is the integration's own time limit, for services whose stock script lets the user set it. The transport
     reads at most `max_body_bytes` of the response; a service that only checks the status needs little of it.
     `is_once` keeps the transport from sending the request twice on its own, for a target that cannot recognise it.
+    `varying` are the names of headers and parameters that differ from alert to alert, such as an id. The transport
+    caches a request without them, since to prepare one costs more than all the rest of a delivery.
     """
 
     method: str
@@ -37,6 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     max_body_bytes: int = MAX_BODY_BYTES
     is_once: bool = False
+    varying: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"Request({self.method}, key={self.key!r})"

@@ -157,8 +157,10 @@ def readable(text: str) -> str:
 
     NULs are removed before the search: UTF-16 text would otherwise hide a secret between them.
     """
+    if text.isprintable():  # runs in C; true for most texts
+        return text
     text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
-    if text.replace("\n", "").replace("\t", "").isprintable():  # runs in C; true for nearly every text
+    if text.replace("\n", "").replace("\t", "").isprintable():  # true for nearly every other one
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 

@@ -198,11 +198,15 @@ class PublishedRegistry:
                 return self.load()
 
     def repair(
-        self, node: str, integrations: Sequence[Integration], policies: Mapping[str, PublishedPolicy] = NO_POLICIES
+        self,
+        node: str,
+        integrations: Sequence[Integration],
+        published_policies: Callable[[], Mapping[str, PublishedPolicy]] = lambda: NO_POLICIES,
     ) -> bool:
         """Publish the integrations of this node again if any is missing or rejected; return whether that was so.
 
-        Cheap while nothing changes. An integration that another node published since under the same id stays unchanged.
+        Cheap while nothing changes: `published_policies` returns their policies by id, and is called only if Redis
+        holds anything new. An integration that another node published since under the same id stays unchanged.
         """
         with as_ledger_errors(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(KEY)
@@ -210,6 +214,7 @@ class PublishedRegistry:
             held = pipe.execute()
         if held == self._checked:
             return False
+        policies = published_policies()
         wanted = _described(integrations, policies)
         registry = self._decrypted(held[0])
         published = _entries(registry)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import jinja2
+from jinja2 import nodes
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -69,20 +70,21 @@ class Compiler:
         environment = self._environment
         try:
             tree = prepare(environment.parse(source.text), source, environment.public)
+            names = frozenset(name.name for name in tree.find_all(nodes.Name))
             code = environment.compile(tree)
             compiled = jinja2.Template.from_code(environment, code, environment.globals)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(error.message or "it is not valid", source.place(error.lineno), error.lineno) from None
         except (RecursionError, SyntaxError, MemoryError):
             raise TemplateError("it is nested too deeply", source.place(0)) from None
-        return Template(compiled, source, self._state)
+        return Template(compiled, source, self._state, names)
 
 
 class Template:
     """One compiled template."""
 
-    def __init__(self, compiled: jinja2.Template, source: TemplateSource, state: _State) -> None:
-        self._compiled, self._source, self._state = compiled, source, state
+    def __init__(self, compiled: jinja2.Template, source: TemplateSource, state: _State, names: frozenset[str]) -> None:
+        self._compiled, self._source, self._state, self._names = compiled, source, state, names
 
     def render(self, variables: Mapping[str, Any]) -> str:
         """Return the text for an alert. `missing` then has the paths that were printed and that the alert lacks.
@@ -94,7 +96,8 @@ class Template:
         pieces: list[str] = []
         room = state.max_chars
         try:
-            context = self._compiled.new_context({name: seen(value) for name, value in variables.items()})
+            used = self._names & variables.keys()
+            context = self._compiled.new_context({name: seen(variables[name]) for name in used})
             for piece in self._compiled.root_render_func(context):
                 pieces.append(piece)
                 room -= len(piece)

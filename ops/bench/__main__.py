@@ -29,6 +29,7 @@ ALL: Final = {
     "delivery": "--alerts 4000 --latency-ms 0 50 --rounds 2",
     "latency": "--seconds 8 --rounds 2",
     "steady": "--rates 50 200 flood --seconds 5 --flood 3000 --rounds 1",
+    "services": "--alerts 500 --rounds 2",
     "isolation": "--flood 2000 --seconds 4 --rounds 1",
     "scanning": "--alerts 50000 --rounds 3",
     "commit_rate": "--rounds 2",

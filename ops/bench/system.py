@@ -129,7 +129,7 @@ class System:
         self.log = folder / "alerts.json"
         self.log.touch()
         (folder / "ossec.conf").write_text(config.format(port=self.target.port))
-        (folder / "courier.toml").write_text(settings)
+        (folder / "courier.toml").write_text(settings.replace("{port}", str(self.target.port)))
         (folder / "courier.toml").chmod(0o600)
         self.server = EmbeddedServer(folder / "redis")
         self.server.start()
@@ -227,8 +227,9 @@ def running(
     quiet: bool = False,
     courier: Sequence[str] = COURIER,
 ) -> Iterator[System]:
-    """Run a System in a temporary folder (TMPDIR). `{port}` in `config` is the target's port, `kind` that of workers.
+    """Run a System in a temporary folder (TMPDIR). `kind` is that of its workers.
 
+    `{port}` in `config` and `settings` is the target's port.
     `quiet` discards the processes' logs, for benchmarks that cause errors on purpose. `courier` is the command that is
     measured, for example that of another checkout.
     """

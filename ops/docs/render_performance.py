@@ -59,6 +59,7 @@ HIGHLIGHTS: Final = (
 
 REGIMES: Final = {
     "delivery": "backlog",
+    "services": "backlog",
     "growth": "backlog",
     "backlog": "backlog",
     "soak": "backlog, then steady",

@@ -61,6 +61,8 @@ class GoogleChat(Chat):
     markup = GOOGLE_CHAT
     limits = Limits(title=2_000, text=10_000, fields=20, name=300, value=3_000, total=23_000, measure=json_bytes)
 
+    varying = frozenset({"requestId"})
+
     HOOK_AT_FAULT = re.compile(rb"API_KEY_INVALID|API key not valid")
     HOOK_REASON = Reason.UNAUTHORIZED
 

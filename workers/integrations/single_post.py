@@ -31,6 +31,8 @@ class SinglePost(ABC):
     """One block of such a service. A subclass builds the message; `<options>` replace or extend its members."""
 
     markup: ClassVar[Markup] = NO_MARKUP
+    varying: ClassVar[frozenset[str]] = frozenset()
+    """The names of parameters that differ from alert to alert."""
 
     def __init__(self, block: Integration, statuses: StatusClassifier, url: str | None = None) -> None:
         """Without `url`, the block needs a hook_url. Raises ConfigError if the block is invalid."""
@@ -55,7 +57,8 @@ class SinglePost(ABC):
         fields = fields_of(alert)
         body = self.encode(self.message(alert, fields) | self._options, fields)
         params = self.params(alert, fields)
-        return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body, params=params),)
+        url, varying = self._url.reveal(), self.varying
+        return (Request(method="POST", url=url, headers=HEADERS, body=body, params=params, varying=varying),)
 
     def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — interface of Service
         """Return the meaning of the status."""

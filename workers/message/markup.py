@@ -99,10 +99,14 @@ _PLAIN: Final = re.compile(r"(?!\d+[.)](?:\s|$))[^\W_](?:[^\W_]|[ .,:;/'%\"-])*"
 """A text without a meaning in any Markdown, as most names and values of alerts are: this costs less than escaping."""
 
 
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\{found[0]}"  # until Python 3.12 a function takes half the time of a text with \\g<0>
+
+
 def _markdown(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
-    escaped = _MARKDOWN.sub(r"\\\g<0>", readable(text)).replace("`", _SAFE_BACKTICK)
+    escaped = _MARKDOWN.sub(_escaped, readable(text)).replace("`", _SAFE_BACKTICK)
     escaped = _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped)
     return _MENTION.sub("@\u200b", escaped) if "@" in escaped else escaped
 
@@ -126,7 +130,7 @@ _MATTERMOST: Final = re.compile(r"[\\*_~|\[\]()#{}!]")
 def _mattermost(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
-    escaped = _MATTERMOST.sub(r"\\\g<0>", _entities(readable(text))).replace("`", _SAFE_BACKTICK)
+    escaped = _MATTERMOST.sub(_escaped, _entities(readable(text))).replace("`", _SAFE_BACKTICK)
     return _MENTION.sub("@\u200b", _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped))
 
 

@@ -89,12 +89,12 @@ def test_a_producer_publishes_again_what_an_older_one_wrote_without_its_policy(
 ) -> None:
     policies = {"slack": POLICY}
     registry.publish("wazuh-1", [SLACK], policies)
-    assert not registry.repair("wazuh-1", [SLACK], policies)
+    assert not registry.repair("wazuh-1", [SLACK], lambda: policies)
     entry = decode_entry(CIPHER.decrypt(client.hget(KEY, "slack")))  # type: ignore[arg-type]  # redis-py: or awaitable
     bare = msgspec.structs.replace(entry, policy={}, others={}, version=entry.version + 1)
     raw = msgspec.json.encode(bare, enc_hook=lambda one: one.reveal())
     client.hset(KEY, mapping={"slack": CIPHER.encrypt(raw), "version": entry.version + 1})
-    assert registry.repair("wazuh-1", [SLACK], policies)
+    assert registry.repair("wazuh-1", [SLACK], lambda: policies)
     assert registry.load().entries["slack"].policy == POLICY
 
 
@@ -105,7 +105,24 @@ def test_two_nodes_with_different_descriptions_of_one_id(registry: PublishedRegi
     entry = registry.load().entries["slack"]
     assert (entry.integration.level, entry.shared.of("wazuh-1").integration.level) == (9, 7)
     assert catalogue(client)["slack"].differing == {"wazuh-1": ["lease", "level"]}
-    assert not registry.repair("wazuh-1", [SLACK], {"slack": POLICY})  # neither fights for it
+    assert not registry.repair("wazuh-1", [SLACK], lambda: {"slack": POLICY})  # neither fights for it
     registry.publish("wazuh-2", [])
     assert registry.load().entries["slack"].integration.level == 7
     assert catalogue(client)["slack"] == CatalogueEntry("slack", ("wazuh-1",))
+
+
+def test_a_producer_computes_its_policies_only_if_redis_holds_anything_new(
+    registry: PublishedRegistry, client: redis.Redis
+) -> None:
+    computed = []
+
+    def policies() -> dict[str, Any]:
+        computed.append(1)
+        return {"slack": POLICY}
+
+    registry.publish("wazuh-1", [SLACK], {"slack": POLICY})
+    assert not any(registry.repair("wazuh-1", [SLACK], policies) for _ in range(3))
+    assert len(computed) == 1
+    client.hdel(KEY, "slack")
+    assert registry.repair("wazuh-1", [SLACK], policies)
+    assert len(computed) == 2

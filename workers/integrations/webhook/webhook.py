@@ -50,6 +50,8 @@ MAX_BATCH_BYTES: Final = 1_000_000
 """Bytes of a list of alerts; the bodies that web servers take end at 1 MiB (nginx, client_max_body_size)."""
 
 ID: Final = "webhook-id"
+VARYING: Final = frozenset({ID, "idempotency-key", "webhook-timestamp", "webhook-signature"})
+"""The headers of `_identity`."""
 
 NOTE: Final = "courier"
 """The member of the alert in which Courier says why it does not send the operator's document."""
@@ -92,7 +94,7 @@ class Webhook:
             **self._headers,
             **self._identity(alert.delivery_id, body),
         }
-        return (Request(method=self._method, url=self._url.reveal(), headers=headers, body=body),)
+        return (Request(method=self._method, url=self._url.reveal(), headers=headers, body=body, varying=VARYING),)
 
     def join(self, calls: Sequence[Request]) -> Request:
         """Return one request with all alerts, and an id of its own."""

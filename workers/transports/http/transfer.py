@@ -5,7 +5,7 @@ Before libcurl reuses an idle connection, it checks whether the server has close
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pycurl
 
@@ -15,7 +15,7 @@ from workers.transports.http.handle import Handle
 from workers.transports.http.multi import MAX_IDLE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from common.settings.schema import Policy
     from workers.transports.http.connections import Route
@@ -31,7 +31,7 @@ _MAX_KEPT_BODY_BYTES: Final = 65_536
 class RequestTemplate:
     """A request without its body, prepared for libcurl. It contains secrets, so its `repr` omits its parts.
 
-    `url` has no user and password, `headers` are lines, `policy` names the trusted authorities.
+    `url` has no user, password and fragment, `headers` are lines, `policy` names the trusted authorities.
     """
 
     __slots__ = ("accept_encoding", "headers", "method", "policy", "route", "url")
@@ -50,12 +50,23 @@ class RequestTemplate:
         self.accept_encoding, self.route, self.policy = accept_encoding, route, policy
 
 
+class Varying(NamedTuple):
+    """What one request has in addition to its template: lines of headers, and the end of the URL's query."""
+
+    headers: Sequence[bytes] = ()
+    query: str = ""
+
+
+NOTHING: Final = Varying()
+
+
 class Transfer(Handle):
-    """Makes calls one after the other. With the same template, a call sets only one option of libcurl: its body."""
+    """Makes calls one after the other. With the same template, a call sets only its body and what varies."""
 
     def __init__(self) -> None:
         super().__init__()
         self._template: RequestTemplate | None = None
+        self._varying = NOTHING
         self._max_body_bytes = 0
         self._is_once = False
         self._lines: list[bytes] = []
@@ -69,6 +80,7 @@ class Transfer(Handle):
         limit_s: float,
         max_body_bytes: int,
         *,
+        varying: Varying = NOTHING,
         is_once: bool = False,
     ) -> Response:
         """Return the response to one request, which may take `limit_s`, with at most `max_body_bytes` of its body.
@@ -81,6 +93,8 @@ class Transfer(Handle):
         curl = self._curl
         if template is not self._template:
             self._configure(template)
+        if varying != self._varying:
+            self._vary(template, varying)
         self._begin(limit_s)
         if is_once is not self._is_once:
             curl.setopt(pycurl.FRESH_CONNECT, is_once)
@@ -108,7 +122,7 @@ class Transfer(Handle):
 
     def _configure(self, template: RequestTemplate) -> None:
         curl = self._curl
-        self._template, self._is_once = None, False
+        self._template, self._varying, self._is_once = None, NOTHING, False
         self._connect_as(template.policy, template.route.proxy, MAX_IDLE_S)
         curl.setopt(pycurl.URL, template.url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
@@ -120,6 +134,14 @@ class Transfer(Handle):
         curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._append)
         self._template = template  # set last: if an option above is refused, the next call configures everything again
+
+    def _vary(self, template: RequestTemplate, varying: Varying) -> None:
+        """Set what varies; what the last call had is replaced."""
+        self._template = None  # as above
+        mark = "&" if "?" in template.url else "?"
+        self._curl.setopt(pycurl.URL, f"{template.url}{mark}{varying.query}" if varying.query else template.url)
+        self._curl.setopt(pycurl.HTTPHEADER, [*template.headers, *varying.headers])
+        self._template, self._varying = template, varying
 
     def _append(self, chunk: bytes) -> int:
         """Keep the chunk up to the body limit. Returning less than its length makes libcurl end the call."""

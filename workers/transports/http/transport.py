@@ -2,27 +2,27 @@
 
 Calls share nothing but the connections: there are no cookies, no redirects and no credentials from ~/.netrc. The
 prepared form of a repeated request is cached, as the preparation takes several times as long as the call. So is the
-form that libcurl has of it.
+form that libcurl has of it. What varies from alert to alert is added to both.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pycurl
 from requests import PreparedRequest
 from requests.exceptions import InvalidHeader, InvalidURL
 from requests.structures import CaseInsensitiveDict
-from requests.utils import default_headers, get_environ_proxies, select_proxy
+from requests.utils import check_header_validity, default_headers, get_environ_proxies, select_proxy
 
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.transports.http.addresses import refusal_behind_proxy
 from workers.transports.http.connections import Route
 from workers.transports.http.failures import INVALID_URL, failure, where
-from workers.transports.http.transfer import RequestTemplate, Transfer
+from workers.transports.http.transfer import NOTHING, RequestTemplate, Transfer, Varying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,8 @@ class HttpTransport:
         """
         limit_s = call.timeout_s or self._policy.request_timeout_s
         try:
-            template = self._cache(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
+            fixed, varying = (_split if call.varying else _whole)(call)
+            template = self._cache(call.method, call.url, *fixed)
         except TransportError:
             raise
         except Exception as error:  # noqa: BLE001 — the libraries raise many types for a bad URL or header
@@ -63,7 +64,9 @@ class HttpTransport:
         transfer = self._idle.pop() if self._idle else Transfer()
         try:
             multi = self._connections.of(template.route)
-            return await transfer.call(multi, template, call.body, limit_s, call.max_body_bytes, is_once=call.is_once)
+            return await transfer.call(
+                multi, template, call.body, limit_s, call.max_body_bytes, varying=varying, is_once=call.is_once
+            )
         except pycurl.error as error:
             raise failure(error, transfer, self._policy, where(call.url), limit_s) from None
         except Exception as error:  # noqa: BLE001 — the text of the error could quote a secret
@@ -92,7 +95,7 @@ class HttpTransport:
         host = parts.netloc.rpartition("@")[2]  # user and password are in a header already
         return RequestTemplate(
             method,
-            parts._replace(netloc=host).geturl(),
+            parts._replace(netloc=host, fragment="").geturl(),
             _lines(request.headers),
             accept_encoding=request.headers["Accept-Encoding"],
             route=Route(
@@ -100,6 +103,26 @@ class HttpTransport:
             ),
             policy=self._policy,
         )
+
+
+def _whole(call: Request) -> tuple[tuple[Pairs, Pairs], Varying]:
+    """Return the headers and parameters of a request that has none that vary."""
+    return (tuple(call.headers.items()), tuple(call.params.items())), NOTHING
+
+
+def _split(call: Request) -> tuple[tuple[Pairs, Pairs], Varying]:
+    """Return the headers and parameters of a request without those that vary, and these.
+
+    Raises InvalidHeader, and UnicodeEncodeError for characters outside Latin-1, as for the others.
+    """
+    names = call.varying
+    headers = tuple(pair for pair in call.headers.items() if pair[0] not in names)
+    params = tuple(pair for pair in call.params.items() if pair[0] not in names)
+    lines = []
+    for pair in [pair for pair in call.headers.items() if pair[0] in names]:
+        check_header_validity(pair)
+        lines.append(": ".join(pair).encode("latin-1"))
+    return (headers, params), Varying(lines, urlencode([pair for pair in call.params.items() if pair[0] in names]))
 
 
 def prepare(method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str]) -> PreparedRequest:

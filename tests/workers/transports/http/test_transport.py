@@ -8,6 +8,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from common.errors import TransportError
 from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.calls import SECRET_PATH, error, post
@@ -60,6 +61,31 @@ def test_parameters_and_headers_of_a_look_up(server: Web, http: Callable[..., Bl
     assert (seen.method, seen.path) == ("GET", "/x?apikey=a+b&resource=%C3%BC")
     assert (seen.headers["user-agent"], seen.headers["authorization"]) == ("gzip,  Python", "Bearer k")
     assert "content-length" not in seen.headers
+
+
+def test_what_varies_is_of_one_request_alone(server: Web, http: Callable[..., Blocking]) -> None:
+    transport, names = http(), frozenset({"x-id", "id"})
+
+    def send(path: str, **varying: str) -> None:
+        headers = {"x-fixed": "f"} | ({"x-id": varying["header"]} if "header" in varying else {})
+        params = {"a": "1"} | ({"id": varying["param"]} if "param" in varying else {})
+        transport.send(
+            Request(method="POST", url=f"{server.url}{path}", headers=headers, params=params, varying=names, body=b"")
+        )
+
+    send("/x", header="1", param="n:1 ü&")
+    send("/x", header="2")
+    send("/x#part", param="2")
+    send("/x")
+    assert [(seen.path, seen.headers["x-fixed"], seen.headers.get("x-id")) for seen in server.seen] == [
+        ("/x?a=1&id=n%3A1+%C3%BC%26", "f", "1"),
+        ("/x?a=1", "f", "2"),
+        ("/x?a=1&id=2", "f", None),
+        ("/x?a=1", "f", None),
+    ]
+    with pytest.raises(TransportError, match="a header cannot be sent"):
+        send("/x", header="a\r\nb: c")
+    assert len(server.seen) == 4
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 307, 400, 404, 429, 500, 503])
