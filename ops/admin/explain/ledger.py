@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.ledger import HistoryEntry
 from common.reports.producer import fetch_producer_report
 from common.reports.worker import fetch_worker_names
 from common.silences import fetch_counts, fetch_silences, read_silences
+from ops.admin.explain.subject import id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from common.ledger import Located, Status
+    from common.ledger.record import Delivery
     from common.registry.entries import CatalogueEntry
     from common.reports.producer import ProducerReport
     from common.silences import SilenceCounts
     from ops.admin.session import LedgerSession
+
+
+MAX_HISTORY: Final = 200_000
+"""Entries that are read for one alert, about 50 MB and two seconds."""
+
+MAX_RECORDS: Final = 20_000
+"""Queued deliveries that are read for an alert id that nothing else knows."""
 
 
 class LedgerState:
@@ -31,6 +41,8 @@ class LedgerState:
         self.statuses: Mapping[str, Status] = ledger.statuses(self.ids)
         self.producer: ProducerReport = fetch_producer_report(session.client, node).report
         self.workers: Mapping[str, str] = fetch_worker_names(session.client)
+        self.limits = set[str]()
+        """What was not searched, because there is too much of it."""
         self.silences = tuple(read_silences(fetch_silences(session.client)).silences.values())
 
     def locate(self, delivery: str) -> dict[str, list[Located]]:
@@ -72,10 +84,41 @@ class LedgerState:
         They are found by the id of the delivery: the history may have the alert's own id cut, or not at all.
         """
         found: dict[str, list[HistoryEntry]] = {}
-        for one in self._session.ledger.history(self.ids, since_ms=since_ms):
-            if isinstance(one, HistoryEntry) and (one.delivery == delivery or one.delivery.startswith(f"{delivery}+")):
-                found.setdefault(one.integration, []).append(one)
+        entries = self._entries(since_ms)
+        own = (one for one in entries if one.delivery == delivery or one.delivery.startswith(f"{delivery}+"))
+        for one in sorted(own, key=attrgetter("order")):
+            found.setdefault(one.integration, []).append(one)
         return found
+
+    def ended_about(self, wanted: str, since_ms: int) -> list[HistoryEntry]:
+        """Return the ends of deliveries that are about the id of an alert or of a delivery, the oldest first."""
+        return sorted((one for one in self._entries(since_ms) if one.is_about(wanted)), key=attrgetter("order"))
+
+    def held_about(self, alert_id: str) -> dict[str, list[Delivery]]:
+        """Return the deliveries whose alert has this id, by integration, among the first MAX_RECORDS of the ledger."""
+        found: dict[str, list[Delivery]] = {}
+        left = MAX_RECORDS
+        for one in self.ids:
+            for page in self._session.ledger.search_records(one, alert_id.encode("utf-8", "surrogateescape")):
+                left -= page.number
+                if about := [delivery for delivery in page.found if id_of(delivery.alert) == alert_id]:
+                    found.setdefault(one, []).extend(about)
+                if left <= 0:
+                    self.limits.add(f"only the first {MAX_RECORDS:,} queued deliveries were searched for this id")
+                    return found
+        return found
+
+    def _entries(self, since_ms: int) -> Iterator[HistoryEntry]:
+        """Yield MAX_HISTORY entries since a time, the oldest first; without a time, of all, the newest first."""
+        newest_first = not since_ms
+        found = self._session.ledger.history(self.ids, since_ms=since_ms, newest_first=newest_first)
+        for number, one in enumerate(found):
+            if number == MAX_HISTORY:
+                which = "newest" if newest_first else "first"
+                self.limits.add(f"only the {which} {MAX_HISTORY:,} entries of the history were searched")
+                return
+            if isinstance(one, HistoryEntry):
+                yield one
 
     def history_begins_ms(self, integration_id: str) -> int | None:
         """Return when the oldest entry of an integration's history ended; None if it has none."""
