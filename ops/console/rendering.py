@@ -132,7 +132,7 @@ def copyable(text: str) -> Markup:
 def address(path: str, **query: object) -> str:
     """Return a URL of the console, without the parameters that are empty."""
     pairs = [(name, value) for name, value in query.items() if value not in {None, ""}]
-    return f"{path}?{urlencode(pairs)}" if pairs else path
+    return f"{path}?{urlencode(pairs, errors='surrogateescape')}" if pairs else path
 
 
 def link(path: str, **query: object) -> Markup:

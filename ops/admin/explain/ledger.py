@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_HISTORY: Final = 200_000
 """Entries that are read for one alert, about 50 MB and two seconds."""
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
 
 MAX_RECORDS: Final = 20_000
 """Queued deliveries that are read for an alert id that nothing else knows."""
@@ -97,9 +100,11 @@ class LedgerState:
     def held_about(self, alert_id: str) -> dict[str, list[Delivery]]:
         """Return the deliveries whose alert has this id, by integration, among the first MAX_RECORDS of the ledger."""
         found: dict[str, list[Delivery]] = {}
+        # JSON can have other characters of the id as escapes.
+        plain = max(_PLAIN.findall(alert_id), key=len, default="").encode()
         left = MAX_RECORDS
         for one in self.ids:
-            for page in self._session.ledger.search_records(one, alert_id.encode("utf-8", "surrogateescape")):
+            for page in self._session.ledger.search_records(one, plain):
                 left -= page.number
                 if about := [delivery for delivery in page.found if id_of(delivery.alert) == alert_id]:
                     found.setdefault(one, []).extend(about)
