@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 LIMIT_S: Final = 10.0
 """In this time, 3 to 5 GB of an archive can be decompressed; a plain file of any size takes less than a second."""
 
+MAX_IN_REDIS: Final = 2
+"""Answers from Redis alone at a time: each may take seconds, and all pages share the threads of `Console.read`."""
+
+MAX_HISTORY: Final = 50_000
+"""Entries of the history that are read for one question, about 12 MB; a report asks up to six."""
+
 MARGIN_S: Final = 1.0
 """After LIMIT_S the thread ends by itself, unless the file system does not answer."""
 
@@ -66,6 +72,7 @@ class AlertSearch:
         self, console: Console, *, limit_s: float = LIMIT_S, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._console, self._limit_s, self._now = console, limit_s, now
+        self._in_redis = asyncio.Semaphore(MAX_IN_REDIS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="alert log")
 
     async def find(self, wanted: str) -> AlertAnswer:
@@ -87,7 +94,8 @@ class AlertSearch:
             found = asyncio.get_running_loop().run_in_executor(self._thread, search)
             return await asyncio.wait_for(found, self._limit_s + MARGIN_S)
         except (TimeoutError, LogSearchError):
-            answer = await self._console.read(lambda session: explain_in_redis(session, settings, wanted))
+            async with self._in_redis:
+                answer = await self._console.read(lambda session: explain_in_redis(session, settings, wanted))
             note = f"the search of the alert log did not end within {self._limit_s:g} seconds"
             return answer._replace(notes=[f"{note}; `courier explain` beside the log has no such limit"])
 
@@ -128,7 +136,8 @@ def _explain(
     *,
     in_log: bool,
 ) -> AlertAnswer:
-    state = LedgerState(session, [one.id for one in configuration.integrations], settings.producer.node)
+    ids = [one.id for one in configuration.integrations]
+    state = LedgerState(session, ids, settings.producer.node, max_history=MAX_HISTORY)
     explainer = Explainer(settings, configuration, source, state)
     found = explainer.find(wanted, in_log=in_log)
     if isinstance(found, Missing):

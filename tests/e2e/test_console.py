@@ -151,13 +151,11 @@ def test_an_alert_is_found_with_the_keyboard_alone(browser: Browser, address: st
     assert "match=rule.level+%3E+9" in page.url, "the address can be pasted into a ticket"
     page.get_by_role("link", name="1.2", exact=True).focus()
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Alert d-9").wait_for()
-    assert page.url.endswith("/alert/d-9")
-    events = page.locator(".timeline li").all_inner_texts()
-    assert [one.split()[-2] for one in events[:1]] == ["queued"]
-    assert "ended teams" in events[-1]
-    page.goto("/alert/1.2")
-    assert "dead letter slack" in page.locator("main").inner_text()
+    page.get_by_role("heading", name="Alert 1.2").wait_for()
+    assert page.url.endswith("/alert/1.2"), "the address can be pasted into a ticket"
+    events = " ".join(page.locator(".timeline li").all_inner_texts())
+    for event in ("queued teams", "ended teams", "attempt failed slack", "dead letter slack"):
+        assert event in events
     assert [one for one in complaints if "400" not in one] == []
 
 

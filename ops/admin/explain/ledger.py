@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 MAX_HISTORY: Final = 200_000
-"""Entries that are read for one alert, about 50 MB and two seconds."""
+"""Entries that are read for one question, about 50 MB."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
 
@@ -35,9 +35,14 @@ MAX_RECORDS: Final = 20_000
 class LedgerState:
     """What one report needs of Redis. All methods raise LedgerUnavailable or LedgerMisconfigured."""
 
-    def __init__(self, session: LedgerSession, ids: Collection[str], node: str) -> None:
-        """`ids` are the integrations of the configuration, `node` is the manager whose log is read."""
-        self._session = session
+    def __init__(
+        self, session: LedgerSession, ids: Collection[str], node: str, *, max_history: int = MAX_HISTORY
+    ) -> None:
+        """`ids` are the integrations of the configuration, `node` is the manager whose log is read.
+
+        At most `max_history` entries of the history are read for one question.
+        """
+        self._session, self._max_history = session, max_history
         ledger = session.ledger
         self.ids: Sequence[str] = tuple(dict.fromkeys((*ids, *session.ids)))
         self.now_ms = ledger.now_ms()
@@ -114,13 +119,13 @@ class LedgerState:
         return found
 
     def _entries(self, since_ms: int) -> Iterator[HistoryEntry]:
-        """Yield MAX_HISTORY entries since a time, the oldest first; without a time, of all, the newest first."""
+        """Yield entries since a time, the oldest first; without a time, of all, the newest first."""
         newest_first = not since_ms
         found = self._session.ledger.history(self.ids, since_ms=since_ms, newest_first=newest_first)
         for number, one in enumerate(found):
-            if number == MAX_HISTORY:
+            if number == self._max_history:
                 which = "newest" if newest_first else "first"
-                self.limits.add(f"only the {which} {MAX_HISTORY:,} entries of the history were searched")
+                self.limits.add(f"only the {which} {self._max_history:,} entries of the history were searched")
                 return
             if isinstance(one, HistoryEntry):
                 yield one

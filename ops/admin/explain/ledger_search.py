@@ -27,7 +27,6 @@ MAX_SUBJECTS: Final = 5
 def find_in_ledger(state: LedgerState, wanted: str) -> list[Subject]:
     """Return what Redis knows of the id of an alert or of a delivery: each alert once, held ones first."""
     found: dict[str, Subject] = {}
-    written_s = id_time_s(wanted)
     held = {i: [one.delivery for one in located] for i, located in state.locate_exactly(wanted).items()}
     if not held and not DELIVERY_ID.fullmatch(wanted):
         held = state.held_about(wanted)
@@ -35,7 +34,8 @@ def find_in_ledger(state: LedgerState, wanted: str) -> list[Subject]:
         for one in deliveries:
             node, base = _parts(one.id)
             found.setdefault(base, Subject(one.alert, f"the ledger, integration {integration_id}", node, base))
-    for entry in state.ended_about(wanted, since_ms(written_s)):
+    is_delivery = wanted in found  # then its report has the history, too
+    for entry in () if is_delivery else state.ended_about(wanted, since_ms(id_time_s(wanted))):
         node, base = _parts(entry.delivery)
         source = f"the history, integration {entry.integration}"
         found.setdefault(base, Subject(b"", source, node, base, facts=_summary(entry)))

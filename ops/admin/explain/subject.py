@@ -76,10 +76,16 @@ def id_of(raw: bytes) -> object:
         return None
 
 
-def id_time_s(alert_id: str) -> float | None:
-    """Return the time in the manager's own id of an alert, in seconds since the epoch; None if it has another form."""
-    found = ALERT_ID.fullmatch(alert_id)
-    return float(found[1]) if found else None
+def id_time_s(wanted: str) -> float | None:
+    """Return the earliest time of the alert with this id, in seconds since the epoch; None if the id does not have one.
+
+    The manager's own id has the alert's second. A delivery id begins with the second of the first line of its file, in
+    eight hexadecimal digits (`producer.alertlog.cursor.fingerprint`).
+    """
+    if found := ALERT_ID.fullmatch(wanted):
+        return float(found[1])
+    parts = DELIVERY_ID.fullmatch(wanted)
+    return float(int(parts["line"][:8], 16)) or None if parts else None
 
 
 MAX_TEXT_CHARS: Final = 200

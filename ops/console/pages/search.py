@@ -10,12 +10,14 @@ import msgspec
 
 from common.errors import CourierError
 from common.ledger import HistoryOutcome
+from ops.admin.explain.search import is_alert_id
 from ops.admin.history import FIELDS, Selection, entry_json, matcher
 from ops.admin.history_search import MAX_SEARCHED, HistoryPage, PagePlace, read_page, words_matcher
 from ops.admin.times import parse_time
 from ops.console.handler import PageHandler
 
 if TYPE_CHECKING:
+    from common.ledger import HistoryEntry
     from ops.admin.session import LedgerSession
 
 PAGE: Final = 100
@@ -87,12 +89,17 @@ class SearchPage(PageHandler):
             query=query,
             error=searched.error,
             found=searched.page,
-            entries=[entry_json(one) for one in searched.page.entries],
+            entries=[entry_json(one) | {"wanted": _wanted(one)} for one in searched.page.entries],
             integrations=searched.integrations,
             outcomes=[one.value for one in HistoryOutcome],
             names=FIELDS,
             scanned=MAX_SEARCHED,
         )
+
+
+def _wanted(entry: HistoryEntry) -> str:
+    """Return the id for the address of the alert: its own if it has the manager's form, which also holds its time."""
+    return entry.facts.alert_id if is_alert_id(entry.facts.alert_id) else entry.delivery
 
 
 class Searched(NamedTuple):

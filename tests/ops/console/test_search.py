@@ -50,7 +50,7 @@ def found(visitor: Visitor, query: str) -> list[str]:
     """Return the deliveries of one page in their order."""
     answer = visitor.get(f"/search?{query}")
     assert answer.status == 200, answer.text
-    return re.findall(r'<td class="text"><a href="/alert/([^"]+)">', answer.text)
+    return re.findall(r'<a href="/alert/[^"]+" title="([^"]+)">', answer.text)
 
 
 def test_filters_find_what_courier_history_finds(world: World, operator: Visitor) -> None:
@@ -101,7 +101,7 @@ def test_pages_have_each_entry_once_even_if_many_ended_in_one_ms(world: World, o
     seen, query = list[str](), ""
     for _ in range(3):
         page = operator.get(f"/search?{query}").text
-        seen += re.findall(r'href="/alert/([^"]+)">', page)
+        seen += re.findall(r'href="/alert/[^"]+" title="([^"]+)">', page)
         world.add("later")
         older = re.search(r'href="/search\?([^"]*)" rel="next"', page)
         query = unescape(older[1]) if older else ""
