@@ -60,7 +60,7 @@ class Explainer:
         It is one alert, unless only Redis knows the id, and has several deliveries with it. Without `in_log`, only
         Redis is searched.
         """
-        found = self._in_log(wanted) if in_log else Missing("the alert log was not searched")
+        found = self._in_log(wanted) if in_log else Missing("only Redis was searched")
         if not isinstance(found, Missing):
             return [found]
         if not self._state:
