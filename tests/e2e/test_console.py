@@ -19,8 +19,8 @@ from common.ledger.keys import history_key
 from common.ledger.record import Attempt, Delivery
 from common.ledger.types import DeadLetter
 from tests.e2e.compose.stack import ARTIFACTS
-from tests.support.processes import Courier
-from tests.support.recorder import eventually
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,3 +189,22 @@ def test_select_all_and_discard(browser: Browser, address: str, ledger: Ledger) 
     page.get_by_text("3 dead letters discarded").wait_for()
     assert ledger.status("slack").dead == 0
     assert complaints == []
+
+
+def test_courier_up_explains_an_alert_from_its_line_to_its_delivery(browser: Browser, tmp_path: Path) -> None:
+    with Recorder() as target:
+        manager = Manager(tmp_path, target)
+        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0") as up:
+            address = eventually(lambda: re.search(r"the console is at (http://[^\"]+)/", up.log))[1]
+            manager.append(2)
+            eventually(lambda: len(target.bodies) == 2)
+            page, complaints = opened(browser, address)
+
+            def events() -> str:
+                page.goto("/alert/1769846400.1")
+                return " ".join(page.locator(".timeline li").all_inner_texts())
+
+            eventually(lambda: "delivered, after 1 attempt" in events())
+            assert "queued" in events()
+            assert "Invalid user x" in page.locator("pre").inner_text(), "the alert is from the log"
+            assert complaints == []
