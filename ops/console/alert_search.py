@@ -72,6 +72,7 @@ class AlertSearch:
         self, console: Console, *, limit_s: float = LIMIT_S, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._console, self._limit_s, self._now = console, limit_s, now
+        self._is_closed = False
         self._in_redis = asyncio.Semaphore(MAX_IN_REDIS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="alert log")
 
@@ -83,7 +84,7 @@ class AlertSearch:
         settings, stop_s = self._console.settings, self._now() + self._limit_s
 
         def check() -> None:
-            if self._now() >= stop_s:
+            if self._is_closed or self._now() >= stop_s:
                 raise LogSearchError("the search of the alert log took too long")
 
         def search() -> AlertAnswer:
@@ -100,7 +101,8 @@ class AlertSearch:
             return answer._replace(notes=[f"{note}; `courier explain` beside the log has no such limit"])
 
     def close(self) -> None:
-        """Wait for no search."""
+        """End the search that runs: Python ends only when its threads have."""
+        self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
