@@ -112,7 +112,8 @@ def explain(session: LedgerSession, settings: Settings, wanted: str, *, before_r
     Raises LedgerUnavailable, LedgerMisconfigured, and what `before_read` raises.
     """
     configuration, notes, log = Configuration(), list[str](), settings.producer.alerts
-    has_log = os.access(log.parent, os.R_OK | os.X_OK)
+    # Between two days there may be no alerts.json for a moment, but always its folder.
+    has_log = os.access(log.parent, os.R_OK | os.X_OK) and (os.access(log, os.R_OK) or not log.exists())
     if not has_log:
         notes.append(f"no alert log can be read here ({log}): an alert that was never queued is unknown")
     try:
