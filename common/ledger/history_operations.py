@@ -30,13 +30,21 @@ class HistoryOperations(LedgerBase):
     """Reads and trims histories. Every method raises LedgerUnavailable or LedgerMisconfigured."""
 
     def history(
-        self, integration_ids: Collection[str], *, since_ms: int = 0, newest_first: bool = False, chunk: int = CHUNK
+        self,
+        integration_ids: Collection[str],
+        *,
+        since_ms: int = 0,
+        until_ms: int | None = None,
+        newest_first: bool = False,
+        chunk: int = CHUNK,
     ) -> Iterator[AnyEntry]:
-        """Yield the entries since a time of all these integrations, the oldest or the newest first.
+        """Yield the entries of all these integrations, the oldest or the newest first.
 
-        It reads `chunk` entries of an integration at a time, so the first ones of a long history come at once.
+        They ended from `since_ms` to `until_ms`, both included; None is now. It reads `chunk` entries of an integration
+        at a time, so the first ones of a long history come at once.
         """
-        read = partial(self._history_of, since_ms=since_ms, newest_first=newest_first, chunk=chunk)
+        newest = "+" if until_ms is None else str(until_ms)
+        read = partial(self._history_of, oldest=str(since_ms), newest=newest, newest_first=newest_first, chunk=chunk)
         return merge(*map(read, integration_ids), key=lambda one: one.order, reverse=newest_first)
 
     def last_history(self, integration_ids: Collection[str], count: int) -> dict[str, list[AnyEntry]]:
@@ -70,8 +78,10 @@ class HistoryOperations(LedgerBase):
         """
         self._calls.run("trim_history", integration_id, max_entries, to_ms(max_age_s))
 
-    def _history_of(self, integration_id: str, *, since_ms: int, newest_first: bool, chunk: int) -> Iterator[AnyEntry]:
-        key, oldest, newest = history_key(integration_id), str(since_ms), "+"
+    def _history_of(
+        self, integration_id: str, *, oldest: str, newest: str, newest_first: bool, chunk: int
+    ) -> Iterator[AnyEntry]:
+        key = history_key(integration_id)
         while True:
             page = partial(_page, key, oldest, newest, chunk if not newest_first else -chunk)
             entries = self._ask_histories({integration_id: page})[integration_id]

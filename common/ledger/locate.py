@@ -1,13 +1,14 @@
 """Finds deliveries by their ids in any state, for `courier explain`. It reads only, and needs no script.
 
-The first round trip reads the records of all ids; the second one asks for the state of the few that exist.
+The first round trip reads the records of all ids; the second one asks for the state of the few that exist. The ids of
+an alert whose own id is all that is known are found by reading the records one by one (`search_records`).
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
 
     from common.ledger.calls import Calls
+
+
+SCAN_COUNT: Final = 100
+"""Records that one command reads, about: an alert has a few kB, at most 16 MiB."""
 
 
 class Place(StrEnum):
@@ -47,6 +52,40 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
     holder: str = ""
     died_ms: int = 0
     problem: str = ""
+
+
+class RecordsPage(NamedTuple):
+    """How many records one command read, and the deliveries whose records contain the text."""
+
+    number: int
+    found: list[Delivery]
+
+
+def search_records(calls: Calls, integration_id: str, text: bytes) -> Iterator[RecordsPage]:
+    """Yield the deliveries in any state whose record contains `text`, page by page. A damaged integration has none."""
+    key, cursor = keys_of(integration_id).records, 0
+    while True:
+        scan = partial(_scan, key, cursor)
+        try:
+            (answer,) = calls.ask(integration_id, scan)
+        except LedgerDamaged:
+            return
+        cursor, records = answer
+        found = [one for i, record in records.items() if text in record and (one := _readable(id_text(i), record))]
+        yield RecordsPage(len(records), found)
+        if not cursor:
+            return
+
+
+def _scan(key: str, cursor: int, pipe: Pipeline) -> None:
+    pipe.hscan(key, cursor, count=SCAN_COUNT)
+
+
+def _readable(delivery_id: str, record: bytes) -> Delivery | None:
+    try:
+        return decode_record(delivery_id, record)
+    except UnreadableRecord:
+        return None
 
 
 def locate(calls: Calls, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[Located]]:

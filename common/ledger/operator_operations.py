@@ -9,7 +9,7 @@ from common.connection.errors import as_ledger_errors
 from common.ledger.base import LedgerBase, to_ms
 from common.ledger.dead_letters import read_dead_letters
 from common.ledger.keys import intake_keys, keys_of
-from common.ledger.locate import locate
+from common.ledger.locate import locate, search_records
 from common.ledger.record import encode_record, id_bytes, to_int
 from common.ledger.status import read_statuses
 from common.ledger.types import Position
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from redis.client import Pipeline
 
-    from common.ledger.locate import Located
+    from common.ledger.locate import Located, RecordsPage
     from common.ledger.types import DeadLetter, Status
 
 RETAIN_LIMIT: Final = 1000
@@ -37,6 +37,10 @@ class OperatorOperations(LedgerBase):
     def locate(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[Located]]:
         """Return the deliveries with these ids (by integration) that are waiting, released or dead, and their state."""
         return locate(self._calls, wanted)
+
+    def search_records(self, integration_id: str, text: bytes) -> Iterator[RecordsPage]:
+        """Yield which records contain `text`, page by page. A record that is added meanwhile may be missed."""
+        return search_records(self._calls, integration_id, text)
 
     def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
         """Move dead letters to waiting: the first is due after `after_s`, then one every `interval_s`. Return how many.

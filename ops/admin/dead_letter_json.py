@@ -44,12 +44,12 @@ def full_letter_json(found: FoundLetter) -> dict[str, Any]:
     response = found.letter.delivery.header.response
     return letter_json(found) | {
         "response": None if response is None else msgspec.structs.asdict(response),
-        "alert": _alert(found),
+        "alert": alert_document(found.letter.delivery.alert),
     }
 
 
-def _alert(found: FoundLetter) -> Any:
-    raw = found.letter.delivery.alert
+def alert_document(raw: bytes) -> Any:
+    """Return the JSON value of an alert; its text if it is none, or too deeply nested."""
     try:
         check_depth(raw)
         return json.loads(raw)

@@ -40,10 +40,15 @@ ENDS: Final = (HistoryOutcome.DELIVERED, HistoryOutcome.SKIPPED, HistoryOutcome.
 
 
 class Selection(NamedTuple):
-    """Conditions for an entry; an empty one matches every entry. `alert` is the id of an alert or of a delivery."""
+    """Conditions for an entry; an empty one matches every entry. `alert` is the id of an alert or of a delivery.
+
+    `rule` tests the id of a rule, `agent` the id and the name of an agent.
+    """
 
     outcomes: frozenset[str] = frozenset()
     alert: str = ""
+    rule: Callable[[str], bool] | None = None
+    agent: Callable[[str], bool] | None = None
     condition: Callable[[dict[str, Any]], bool] | None = None
 
     def includes(self, entry: HistoryEntry) -> bool:
@@ -51,6 +56,8 @@ class Selection(NamedTuple):
         return (
             (not self.outcomes or entry.outcome in self.outcomes)
             and (not self.alert or entry.is_about(self.alert))
+            and (self.rule is None or self.rule(entry.facts.rule_id))
+            and (self.agent is None or self.agent(entry.facts.agent_id) or self.agent(entry.facts.agent_name))
             and (self.condition is None or self.condition(as_alert(entry)))
         )
 
@@ -82,11 +89,14 @@ class Unreadable:
         ]
 
 
-def matcher(text: str) -> Callable[[dict[str, Any]], bool]:
-    """Return the function of a condition. Raises CourierError if it cannot be read or uses a field that is not kept."""
-    condition = parse_condition(text, where="--match")
+def matcher(text: str, *, where: str = "--match") -> Callable[[dict[str, Any]], bool]:
+    """Return the function of a condition. Raises CourierError if it cannot be read or uses a field that is not kept.
+
+    `where` names the option or the field of a form.
+    """
+    condition = parse_condition(text, where=where)
     if unknown := sorted(condition.fields - frozenset(FIELDS)):
-        raise CourierError(f"--match: the history has no field {unknown[0]}; it has {', '.join(FIELDS)}")
+        raise CourierError(f"{where}: the history has no field {unknown[0]}; it has {', '.join(FIELDS)}")
     return compile_condition(condition)
 
 

@@ -186,7 +186,7 @@ ROLES: Final = (
             "%R~courier:node:*",
             "%R~courier:worker:*",
         ),
-        commands=_commands(_CONNECT, _READ_STATUS, "zscore"),
+        commands=_commands(_CONNECT, _READ_STATUS, "hscan xrange zscore"),
         scripts=("replay", "discard"),
         secrets=(FLOWER_LOGIN,),
     ),
@@ -221,7 +221,7 @@ ROLES: Final = (
         commands=_commands(
             _CONNECT,
             _READ_STATUS,
-            "getrange hdel hset hsetnx xrange xread zscore",
+            "getrange hdel hscan hset hsetnx xrange xread zscore",
         ),
         scripts=("replay", "discard", "move", "bury", "import", "commit", "let_go", "withdraw"),
     ),

@@ -106,10 +106,10 @@ def _subjects(
         if not (found := explainer.last(last)):
             raise CourierError(f"{settings.producer.alerts} and its dated files have no line")
         return found
-    subject = explainer.find(wanted or "")
-    if isinstance(subject, Missing):
-        raise CourierError(f"{wanted} was not found: {subject.where}")
-    return [subject]
+    subjects = explainer.find(wanted or "")
+    if isinstance(subjects, Missing):
+        raise CourierError(f"{wanted} was not found: {subjects.where}")
+    return subjects
 
 
 def _print(reports: Sequence[AlertReport], *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ def command(settings: Settings) -> None: ...
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import update_wrapper
 from math import isfinite
@@ -24,14 +24,13 @@ from common.printable import printable
 from common.settings.load import load_settings
 from common.settings.sources import FIXED
 from common.settings.units import format_duration, parse_duration
+from ops.admin.times import TIMES, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from common.settings.load import Settings
     from ops.admin.session import LedgerSession
-
-TIMES: Final = "2026-01-31T08:00:00, 2026-01-31T08:00:00Z, now, or an age: 30s, 5m, 2h, 3d"
 
 SYNONYMS: Final = {
     "start": "up",
@@ -119,12 +118,8 @@ class TimeParam(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            if value == "now":
-                return now()
-            if value[-1:].isalpha() and value[-1:] not in "zZ":
-                return now() - timedelta(seconds=parse_duration(value))
-            return datetime.fromisoformat(value).astimezone()
-        except (ValueError, OverflowError):
+            return parse_time(value, now())
+        except ValueError:
             self.fail(f"{value!r} is not a time; use {TIMES}", param, ctx)
 
 

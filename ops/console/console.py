@@ -12,6 +12,7 @@ from common.registry.entries import catalogue
 from ops.admin.rate_history import RateHistory
 from ops.admin.session import LedgerSession
 from ops.admin.status_report import read_histories, read_report
+from ops.console.alert_search import AlertSearch
 from ops.console.rendering import Templates
 from ops.console.security import Logins
 from ops.console.single_flight import SingleFlight
@@ -54,6 +55,7 @@ class Console:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="redis")
         self._rates = RateHistory()
         self._histories = SingleFlight(lambda: self.read(_histories), max_age_s=HISTORIES_MAX_AGE_S)
+        self.alerts = AlertSearch(self)
         self._overview = SingleFlight(self._read_overview, max_age_s=OVERVIEW_MAX_AGE_S)
 
     async def read(self, function: Callable[[LedgerSession], T]) -> T:
@@ -61,7 +63,7 @@ class Console:
 
         Raises LedgerUnavailable, LedgerMisconfigured, and what the function raises.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(self._session()))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(self.session()))
 
     async def overview(self) -> Overview:
         """Return the overview, which is at most OVERVIEW_MAX_AGE_S old. Raises as `read` does."""
@@ -69,10 +71,12 @@ class Console:
 
     def close(self) -> None:
         """Close the connections. Threads that still read fail."""
+        self.alerts.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
-    def _session(self) -> LedgerSession:
+    def session(self) -> LedgerSession:
+        """Connect and read the catalogue, in a thread. Raises LedgerUnavailable or LedgerMisconfigured."""
         return LedgerSession(self._client, self._ledger, catalogue(self._client))
 
     async def _read_overview(self) -> Overview:

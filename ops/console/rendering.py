@@ -13,7 +13,7 @@ import json
 from functools import lru_cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PACKAGE: Final = "ops.console"
 MAX_CHARS: Final = 500
 """Characters of one value; enough for a rule's description or an error of a target."""
+
+MAX_COPY_CHARS: Final = 2000
+"""Characters of a text to copy, which must be whole: a command with the id of a delivery, of up to 512."""
 
 MAX_LONG_CHARS: Final = 200_000
 """Characters of a whole alert or response; alerts have up to 16 MiB, which a browser would not lay out."""
@@ -67,7 +70,7 @@ class Templates:
             "pluralize": pluralize,
             "curve": curve,
         }
-        self._environment.globals |= {"static": static_url, "link": link}
+        self._environment.globals |= {"static": static_url, "link": link, "alert_link": alert_link}
 
     def render(self, name: str, **values: Any) -> str:
         """Return the template `name` with these values."""
@@ -123,18 +126,23 @@ def ago(ms: int | None, now_ms: int) -> Markup:
 
 def copyable(text: str) -> Markup:
     """Return an id in full; the script adds a button that copies it."""
-    return Markup('<code class="id" data-copy="{0}">{0}</code>').format(printable(text[:MAX_CHARS]))
+    return Markup('<code class="id" data-copy="{0}">{0}</code>').format(printable(text[:MAX_COPY_CHARS]))
 
 
 def address(path: str, **query: object) -> str:
     """Return a URL of the console, without the parameters that are empty."""
     pairs = [(name, value) for name, value in query.items() if value not in {None, ""}]
-    return f"{path}?{urlencode(pairs)}" if pairs else path
+    return f"{path}?{urlencode(pairs, errors='surrogateescape')}" if pairs else path
 
 
 def link(path: str, **query: object) -> Markup:
     """Return `address` for an attribute."""
     return attribute(address(path, **query))
+
+
+def alert_link(wanted: str) -> Markup:
+    """Return the URL of the page about an alert, by its id or that of a delivery, for an attribute."""
+    return attribute(f"/alert/{quote(wanted, safe=':@', errors='surrogateescape')}")
 
 
 def attribute(value: object) -> Markup:

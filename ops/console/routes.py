@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ops.console.pages import overview
+from ops.console.pages.alert import AlertPage
 from ops.console.pages.dead_letter_changes import ActPage, ConfirmPage
 from ops.console.pages.dead_letters import DeadLetterPage, DeadLettersPage
 from ops.console.pages.overview import OverviewPage
+from ops.console.pages.search import SearchPage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +29,8 @@ class Page(NamedTuple):
 
 PAGES: Final = (
     Page("/", OverviewPage, "Overview"),
+    Page("/search", SearchPage, "Search"),
+    Page(r"/alert/(?P<wanted>.+)", AlertPage),
     Page("/dead", DeadLettersPage, "Dead letters"),
     Page("/dead/letter", DeadLetterPage),
     Page("/dead/confirm", ConfirmPage),

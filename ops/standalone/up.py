@@ -100,13 +100,14 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int, st
         Child(name, [*courier, "worker", "--http", "--name", name, *next(ports)], "workers.main")
         for name in ("http" if http_workers == 1 else f"http-{n + 1}" for n in range(http_workers))
     ]
-    producer = ["producer", "--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
+    files = ["--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
+    files += ["--node", settings.producer.node]
     port = flower_port(settings)
     _log.info("starting Flower", extra={"url": address(settings.flower, port)})
     console = msgspec.structs.replace(settings.console, port=console_port(settings))
     _log.info("starting the console", extra={"url": console_address(console)})
     local = ["worker", "--scripts", "--manager", "--name", "local"]
-    producer += ["--node", settings.producer.node, "--start", start]
+    producer = ["producer", *files, "--start", start]
     # The producer first: it imports least, and reads the log while the supervisor imports Celery for the others.
     return [
         Child("producer", [*courier, *producer, *next(ports)], "producer.main"),
@@ -116,7 +117,7 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int, st
         Child("flower", [*courier, "flower", "--flower-port", str(port)], "workers.main"),
         Child(
             "console",
-            [*courier, "console", "--console-port", str(console.port), "--flower-port", str(port)],
+            [*courier, "console", "--console-port", str(console.port), "--flower-port", str(port), *files],
             "workers.main",
         ),
         *exporter,

@@ -27,22 +27,34 @@ class AlertLog:
     """The alert log whose current file is `path`; a `SearchableSource`, for one thread at a time.
 
     Lines above `max_line_bytes` are skipped. While waiting it looks at the file every `poll_s`, if not notified before.
-    `now` returns seconds since 1970.
+    `now` returns seconds since 1970. `before_read` is called before each block is read; what it raises ends the search
+    of an operator who has waited long enough, since the decompression of an archive may take minutes.
     """
 
     def __init__(
-        self, path: Path, *, max_line_bytes: int, poll_s: float = 1.0, now: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        max_line_bytes: int,
+        poll_s: float = 1.0,
+        now: Callable[[], float] = time.time,
+        before_read: Callable[[], object] | None = None,
     ) -> None:
         self._path, self._poll_s, self._now = path, poll_s, now
         self._directory = LogDirectory(path)
-        self._open_files = OpenFiles(self._directory, max_line_bytes)
+        self._open_files = OpenFiles(self._directory, max_line_bytes, before_read)
         self._follower = Follower(path, self._directory, self._open_files, now)
         self._watcher: Watcher | None = None
 
     @classmethod
-    def of(cls, settings: ProducerSettings) -> AlertLog:
+    def of(cls, settings: ProducerSettings, *, before_read: Callable[[], object] | None = None) -> AlertLog:
         """Return the alert log that the settings name."""
-        return cls(settings.alerts, max_line_bytes=settings.max_line_bytes, poll_s=settings.poll_interval_s)
+        return cls(
+            settings.alerts,
+            max_line_bytes=settings.max_line_bytes,
+            poll_s=settings.poll_interval_s,
+            before_read=before_read,
+        )
 
     def beginning(self) -> str:
         """Return the cursor before the oldest line."""

@@ -41,6 +41,8 @@ class LogFile(Protocol):
     read_error: str
     """Why nothing can be read beyond `offset`; empty if it can."""
     inode: Inode
+    before_read: Callable[[], object]
+    """Called before each block is read. It may raise, to end a search that takes too long."""
 
     def read(self, max_bytes: int) -> bytes:
         """Return up to `max_bytes` more; nothing at the end or at a damaged part. Raises FileReplaced."""
@@ -93,6 +95,10 @@ def _open(path: str, kind: Callable[[int], _Kind]) -> _Kind:
         raise
 
 
+def _go_on() -> None:
+    """Do not end the search."""
+
+
 def _inode(descriptor: int) -> Inode:
     """Return the inode of a regular file; raise OSError for anything else."""
     status = os.fstat(descriptor)
@@ -115,6 +121,7 @@ class PlainLogFile:
         self._descriptor = descriptor
         self.inode = _inode(descriptor)
         self.offset, self.read_error = 0, ""
+        self.before_read: Callable[[], object] = _go_on
         self.read_head()
 
     def read_head(self) -> None:
@@ -125,6 +132,7 @@ class PlainLogFile:
 
     def read(self, max_bytes: int) -> bytes:
         """Read more bytes. Raises FileReplaced unless the head and the bytes before still match after the read."""
+        self.before_read()
         try:
             size = os.fstat(self._descriptor).st_size
             data = self._take(min(max_bytes, size - self.offset)) if size > self.offset else b""
@@ -201,6 +209,7 @@ class GzipLogFile:
         self.inode, self._first = _inode(descriptor), b""
         self._descriptor = descriptor
         self._file = FileIO(descriptor, closefd=False)
+        self.before_read: Callable[[], object] = _go_on
         self._restart()
         while self.offset < HEAD_MAX_BYTES and (more := self.read(HEAD_MAX_BYTES - self.offset)):
             self._first += more
@@ -213,6 +222,7 @@ class GzipLogFile:
 
     def read(self, max_bytes: int) -> bytes:
         """Read more bytes; of a damaged archive, everything before the damage is returned."""
+        self.before_read()
         if self.read_error:
             return b""
         try:

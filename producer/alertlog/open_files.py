@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from producer.alertlog import rotation
@@ -12,9 +12,10 @@ from producer.alertlog.line_reader import LineReader
 from producer.alertlog.log_file import PlainLogFile, open_log_file, open_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from producer.alertlog.directory import LogDirectory
+    from producer.alertlog.log_file import LogFile
 
 MAX_OPEN: Final = 32
 """Most readers that stay open. With more distinct cursors than this, files are opened again for each read."""
@@ -23,8 +24,10 @@ MAX_OPEN: Final = 32
 class OpenFiles:
     """Opens readers and keeps them for the next read at the same cursor."""
 
-    def __init__(self, folder: LogDirectory, max_line_bytes: int) -> None:
-        self._folder, self._max_line_bytes = folder, max_line_bytes
+    def __init__(
+        self, folder: LogDirectory, max_line_bytes: int, before_read: Callable[[], object] | None = None
+    ) -> None:
+        self._folder, self._max_line_bytes, self._before_read = folder, max_line_bytes, before_read
         self._readers: list[LineReader] = []
         self._empty: PlainLogFile | None = None
         self._expected_cursor = ""
@@ -89,14 +92,22 @@ class OpenFiles:
                 content = open_log_file(file.path, zipped=file.zipped)
             except OSError:
                 continue
-            with suppress(OSError):
-                head = content.head if is_complete_head(content.head) else content.head + b"\n"
-                if fingerprint(head) == file.fingerprint and content.seek(cursor.offset, cursor.checksum):
+            content.before_read = self._before_read or content.before_read
+            with ExitStack() as stack:
+                stack.callback(content.close)
+                if self._is_at(content, file, cursor):
+                    stack.pop_all()
                     name = cursor.name or file.dated
                     return LineReader(content, file.path, self._max_line_bytes, cursor.file, name)
-            content.close()
             self._folder.invalidate(file.path)
         return None
+
+    def _is_at(self, content: LogFile, file: FileInfo, cursor: Cursor) -> bool:
+        """Go to the cursor in an open file. Return whether that is the file, and the bytes before the cursor match."""
+        head = content.head if is_complete_head(content.head) else content.head + b"\n"
+        with suppress(OSError):
+            return fingerprint(head) == file.fingerprint and content.seek(cursor.offset, cursor.checksum)
+        return False
 
     def is_copy(self, reader: LineReader, file: FileInfo) -> bool:
         """Say whether a file equals the part that `reader` has read, up to the end of the shorter one.

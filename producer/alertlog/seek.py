@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from producer.alertlog.line_reader import LineReader
     from producer.alertlog.log_file import LogFile
     from producer.alertlog.open_files import OpenFiles
+    from producer.source import Lines
 
 SCAN_BELOW_BYTES: Final = 4 * 1024 * 1024
 REORDER_WINDOW_S: Final = 60.0
@@ -118,7 +119,7 @@ def _search(reader: LineReader | None, start: Cursor, moment_s: float) -> tuple[
         behind = reader.cursor_at(_shortly_before(reader.content, moment_s))
         while True:
             chunk = reader.read(behind.offset, BLOCK_BYTES)
-            for line in chunk.lines:
+            for line in () if _is_older(chunk.lines, moment_s) else chunk.lines:
                 if (written_at_s(line.raw) or 0) >= moment_s:
                     return behind, True
                 behind = Cursor.parse(line.next_cursor)
@@ -130,6 +131,12 @@ def _search(reader: LineReader | None, start: Cursor, moment_s: float) -> tuple[
         return start, True
     finally:
         reader.content.close()
+
+
+def _is_older(lines: Lines, moment_s: float) -> bool:
+    """Return whether all lines of a block are certainly older, as its last one is: an archive has millions of lines."""
+    last_s = written_at_s(lines[-1].raw) if lines else None
+    return last_s is not None and last_s < moment_s - REORDER_WINDOW_S
 
 
 def _shortly_before(content: LogFile, moment_s: float) -> int:

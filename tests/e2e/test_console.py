@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import sync_playwright
 
-from common.ledger import Header, Ledger
+from common.ledger import Facts, Header, Ledger
+from common.ledger.history import encode_facts
+from common.ledger.keys import history_key
 from common.ledger.record import Attempt, Delivery
 from common.ledger.types import DeadLetter
 from tests.e2e.compose.stack import ARTIFACTS
-from tests.support.processes import Courier
-from tests.support.recorder import eventually
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +35,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 LOGIN = "soc:s3cret-pass"
 WIDTHS = (380, 1280, 2560)
-PAGES = ("/", "/dead", "/dead/letter?letter=slack+d-1", "/dead?integration=nobody")
+PAGES = (
+    "/",
+    "/dead",
+    "/dead/letter?letter=slack+d-1",
+    "/dead?integration=nobody",
+    "/search",
+    "/search?match=rule.level+%3E+%3E",
+    "/alert/d-1",
+)
 HOSTILE = (
     "</td><script>document.title='owned'</script><img src=x onerror=alert(1)>\u202e\u05e9\u05dc\u05d5\u05dd"
     + "x" * 100_000
@@ -71,6 +81,9 @@ def ledger(client: redis.Redis) -> Ledger:
         DeadLetter(Delivery(f"d-{n}", header, json.dumps(alert).encode()), 1_769_846_400_000 + n) for n in range(3)
     ]
     made.import_dead("slack", letters)
+    facts = Facts("1.2", "5712", 10, HOSTILE[:100], "001", HOSTILE[:64], 1_769_846_400_000, 1_769_846_400_100, 1)
+    ended = {"id": "d-9", "outcome": "delivered", "reason": "", "facts": encode_facts(facts)}
+    client.xadd(history_key("teams"), ended, id="1769846401000-0")  # type: ignore[arg-type]  # a dict is invariant
     made.pause("teams", HOSTILE)
     return made
 
@@ -104,7 +117,7 @@ def test_pages_fit_every_screen_whatever_alerts_say(browser: Browser, address: s
         assert page.title() != "owned"
         assert "\u202e" not in page.inner_text("body")
         assert page.locator("h1").count() == page.locator("main").count() == page.locator("nav").count() == 1
-    assert [one for one in complaints if "400" not in one] == [], "the unknown integration is the one error"
+    assert [one for one in complaints if "400" not in one] == [], "what cannot be read"
 
 
 def test_open_pages_follow_and_times_are_local(browser: Browser, address: str, ledger: Ledger) -> None:
@@ -114,13 +127,36 @@ def test_open_pages_follow_and_times_are_local(browser: Browser, address: str, l
     ledger.resume("teams")
     page.locator("#tile-teams .badge", has_text="sending").wait_for()
     ledger.import_dead("teams", [*ledger.dead_letters("slack")])
-    page.locator("#tile-teams a", has_text="3").click()
+    page.locator("#tile-teams a[href^='/dead']", has_text="3").click()
     assert page.url.endswith("/dead?integration=teams")
     page.goto("/dead/letter?letter=slack+d-1")
     shown = page.locator("time:not(.ago)").first
     assert shown.inner_text() == "2026-01-31 13:30:00"
     assert shown.get_attribute("title") == "2026-01-31T08:00:00Z"
     assert complaints == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_alert_is_found_with_the_keyboard_alone(browser: Browser, address: str, *, scripts: bool) -> None:
+    page, complaints = opened(browser, address, java_script_enabled=scripts)
+    page.goto("/")
+    page.get_by_role("link", name="Search").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("textbox", name="Condition").fill("rule.level > > 9")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("condition, column 14").wait_for()
+    page.get_by_role("textbox", name="Condition").fill("rule.level > 9 and outcome = delivered")
+    page.keyboard.press("Enter")
+    page.get_by_role("cell", name="delivered").wait_for()
+    assert "match=rule.level+%3E+9" in page.url, "the address can be pasted into a ticket"
+    page.get_by_role("link", name="1.2", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Alert 1.2").wait_for()
+    assert page.url.endswith("/alert/1.2"), "the address can be pasted into a ticket"
+    events = " ".join(page.locator(".timeline li").all_inner_texts())
+    for event in ("queued teams", "ended teams", "attempt failed slack", "dead letter slack"):
+        assert event in events
+    assert [one for one in complaints if "400" not in one] == []
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -153,3 +189,22 @@ def test_select_all_and_discard(browser: Browser, address: str, ledger: Ledger) 
     page.get_by_text("3 dead letters discarded").wait_for()
     assert ledger.status("slack").dead == 0
     assert complaints == []
+
+
+def test_courier_up_explains_an_alert_from_its_line_to_its_delivery(browser: Browser, tmp_path: Path) -> None:
+    with Recorder() as target:
+        manager = Manager(tmp_path, target)
+        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0") as up:
+            address = eventually(lambda: re.search(r"the console is at (http://[^\"]+)/", up.log))[1]
+            manager.append(2)
+            eventually(lambda: len(target.bodies) == 2)
+            page, complaints = opened(browser, address)
+
+            def events() -> str:
+                page.goto("/alert/1769846400.1")
+                return " ".join(page.locator(".timeline li").all_inner_texts())
+
+            eventually(lambda: "delivered, after 1 attempt" in events())
+            assert "queued" in events()
+            assert "Invalid user x" in page.locator("pre").inner_text(), "the alert is from the log"
+            assert complaints == []

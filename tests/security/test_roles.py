@@ -465,8 +465,11 @@ def test_the_console_reads_everything_that_it_shows_and_changes_dead_letters(
         url = f"redis://{role}:{PASSWORDS[role]}@127.0.0.1:{server.port}/0"
         with ConsoleServer(tmp_path, url, **{"flower.basic_auth": LOGIN}) as console:
             visitor = console.visitor()
-            for path in ("/", "/dead", "/health", *(["/dead/letter?letter=slack+d-0"] if role == "console" else [])):
+            own = ["/dead/letter?letter=slack+d-0", "/alert/d-0"] if role == "console" else []
+            for path in ("/", "/search", "/dead", "/health", *own):
                 assert visitor.get(path).status == 200, path
+            if own:
+                assert visitor.get("/alert/1.1").status == 404
             assert refused(client) == []
             assert visitor.post("/dead/act", acting).status == status
             execute(client, "ACL", "LOG", "RESET")

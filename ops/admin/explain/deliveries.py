@@ -1,4 +1,4 @@
-"""One delivery that the ledger holds, as the report shows it. Texts from Redis are bounded here."""
+"""One delivery that the ledger holds, or its end, as the report shows it. Texts from Redis are bounded here."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from common.broker.task_message import queue_name
 from common.ledger import Place
 from ops.admin.explain.case import moment, valid
-from ops.admin.explain.model import AttemptReport, DeliveryReport, ResponseReport, State
+from ops.admin.explain.model import AttemptReport, DeliveryReport, EndReport, ResponseReport, State
 from ops.admin.explain.waiting import is_held, waiting_reasons
 from ops.admin.terminal import pluralize
 
 if TYPE_CHECKING:
-    from common.ledger import Located
+    from common.ledger import HistoryEntry, Located
     from ops.admin.explain.case import Case
     from ops.admin.explain.ledger import LedgerState
 
@@ -59,6 +59,22 @@ def report_delivery(case: Case, located: Located, state: LedgerState) -> Deliver
             truncated=response.truncated or len(response.text) > MAX_RESPONSE_CHARS,
         ),
         commands=_commands(case, located, state),
+    )
+
+
+def report_end(one: HistoryEntry) -> EndReport:
+    """Return one end of a delivery, from the history."""
+    facts = one.facts
+    return EndReport(
+        delivery=valid(one.delivery),
+        outcome=one.outcome,
+        reason=valid(one.reason),
+        attempts=facts.attempts,
+        committed_ms=facts.committed_ms or None,
+        first_attempt_ms=facts.first_attempt_ms or None,
+        ended_ms=one.ended_ms,
+        attempt_ms=facts.attempt_ms,
+        worker=valid(facts.worker),
     )
 
 

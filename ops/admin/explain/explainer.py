@@ -10,8 +10,9 @@ from common.errors import ConditionError
 from common.integration import Integration
 from common.silences import compile_silence, silence_for
 from ops.admin.explain.case import Case, valid
-from ops.admin.explain.deliveries import report_delivery
+from ops.admin.explain.deliveries import report_delivery, report_end
 from ops.admin.explain.ledger import Answer
+from ops.admin.explain.ledger_search import find_in_ledger, silences_then, since_ms
 from ops.admin.explain.model import VERSION, AlertReport, IntegrationReport, State
 from ops.admin.explain.search import Missing, find_alert, is_alert_id
 from ops.admin.explain.steps import conclude
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from ops.admin.explain.model import DeliveryReport
     from producer.ossec_conf import Configuration
     from producer.source import Line, SearchableSource
-
-CLOCK_TOLERANCE_MS = 3_600_000
-"""The clocks of the manager and of Redis may differ: the history is searched from this much before the alert on."""
 
 
 class Explainer:
@@ -56,12 +54,22 @@ class Explainer:
         self._changed_s = _changed_s(settings)
         self._silences = tuple(self._compiled_silences())
 
-    def find(self, wanted: str) -> Subject | Missing:
-        """Return the alert with this id, its own or that of a delivery, or where it was searched."""
-        if is_alert_id(wanted):
-            found = find_alert(self._source, wanted, str(self._settings.producer.alerts))
-            return found if isinstance(found, Missing) else self.subject_of(found.line)
-        return self._delivery(wanted)
+    def find(self, wanted: str, *, in_log: bool = True) -> list[Subject] | Missing:
+        """Return the alerts with this id, their own or that of a delivery, or where it was searched.
+
+        It is one alert, unless only Redis knows the id, and has several deliveries with it. Without `in_log`, only
+        Redis is searched.
+        """
+        found = self._in_log(wanted) if in_log else Missing("only Redis was searched")
+        if not isinstance(found, Missing):
+            return [found]
+        if not self._state:
+            return Missing(f"{found.where}; Redis does not answer: {self._redis_error}")
+        if subjects := find_in_ledger(self._state, wanted):
+            return subjects
+        return Missing(
+            "; ".join([found.where, "neither the ledger nor the history has it", *sorted(self._state.limits)])
+        )
 
     def last(self, count: int) -> list[Subject]:
         """Return the last `count` alerts of the log, oldest first."""
@@ -83,7 +91,7 @@ class Explainer:
 
     def explain(self, subject: Subject, ids: Sequence[str] = ()) -> AlertReport:
         """Return the report about an alert for these integrations, for all of them if there are none."""
-        answer = self._ask(subject)
+        answer = self._ask(subject)  # before the notes, which say what was not read
         return AlertReport(
             version=VERSION,
             alert=subject.summary(),
@@ -96,35 +104,27 @@ class Explainer:
             integrations=[_report(case, answer) for case in self._cases(subject, answer) if _is_wanted(case, ids)],
         )
 
-    def _delivery(self, wanted: str) -> Subject | Missing:
-        """Return the alert of a delivery id: from the log, else from the ledger, which keeps it until the end."""
-        parts = DELIVERY_ID.fullmatch(wanted)
-        node = parts["node"] if parts else ""
-        if parts and node == self._node and (line := self._source.line(parts["line"])):
-            return self.subject_of(line)
-        if self._state:
-            for integration_id, held in self._state.locate_exactly(wanted).items():
-                base = wanted.partition("+")[0] if parts and parts["suffix"] else wanted
-                return Subject(held[0].delivery.alert, f"the ledger, integration {integration_id}", node, base)
-        return Missing("; ".join(self._searched(node, is_id=bool(parts))))
-
-    def _searched(self, node: str, *, is_id: bool) -> Iterator[str]:
+    def _in_log(self, wanted: str) -> Subject | Missing:
+        """Return the alert with this id, its own or that of a delivery, if the log has it."""
         log = self._settings.producer.alerts
-        if not is_id:
-            yield "it is neither the id of an alert (1764000000.123) nor that of a delivery (NODE:FILE:OFFSET:CHECKSUM)"
-        elif node != self._node:
-            yield f"it is of the node {node}, and this one is {self._node}: run this beside that manager"
-        else:
-            yield f"no file of {log} and its dated files has that line any more"
-        yield "the ledger holds no such delivery" if self._state else f"Redis does not answer: {self._redis_error}"
+        if is_alert_id(wanted):
+            found = find_alert(self._source, wanted, str(log))
+            return found if isinstance(found, Missing) else self.subject_of(found.line)
+        if not (parts := DELIVERY_ID.fullmatch(wanted)):
+            forms = "the id of an alert (1764000000.123) nor that of a delivery (NODE:FILE:OFFSET:CHECKSUM)"
+            return Missing(f"it is neither {forms}")
+        if (node := parts["node"]) != self._node:
+            return Missing(f"it is of the node {node}, and this one is {self._node}: run this beside that manager")
+        if line := self._source.line(parts["line"]):
+            return self.subject_of(line)
+        return Missing(f"no file of {log} and its dated files has that line any more")
 
     def _ask(self, subject: Subject) -> Answer | None:
         if not self._state:
             return None
         if not subject.delivery:
             return Answer(self._state, {}, {})
-        since_ms = round(1000 * (subject.written_s or 0)) - CLOCK_TOLERANCE_MS
-        ended = self._state.ended(subject.delivery, max(0, since_ms))
+        ended = self._state.ended(subject.delivery, since_ms(subject.written_s))
         return Answer(self._state, self._state.locate(subject.delivery), ended)
 
     def _notes(self, subject: Subject) -> Iterator[str]:
@@ -132,12 +132,18 @@ class Explainer:
             yield f"the producer of {self._node} does not use the current files: {error[:1000]}"
         if self._configuration.refused:
             yield "some integrations are refused and not explained; see `courier check`"
+        if subject.facts:
+            yield "the alert itself is not known here any more, only what the history keeps of it"
+        if self._state:
+            yield from sorted(self._state.limits)
+        if self._state and (subject.facts or not self._configuration.integrations):
+            yield from silences_then(self._state, subject.written_s)
         if subject.node and subject.node != self._node:
             yield f"the alert is of {subject.node}; filters are those of {self._node}"
 
     def _cases(self, subject: Subject, answer: Answer | None) -> Iterator[Case]:
         """Yield a case for each configured integration, then for others for which the ledger knows the alert."""
-        configured = self._configuration.integrations
+        configured = () if subject.facts else self._configuration.integrations  # filters need the alert
         for integration in configured:
             yield self._case(integration, subject)
         known = {one.id for one in configured}
@@ -222,6 +228,7 @@ def _report(case: Case, answer: Answer | None) -> IntegrationReport:
         notes=[*map(valid, notes)],
         commands=[*map(valid, commands)],
         deliveries=deliveries,
+        ended=[*map(report_end, answer.ended.get(case.integration.id, ()))] if answer else [],
     )
 
 

@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.ledger import HistoryEntry
 from common.reports.producer import fetch_producer_report
 from common.reports.worker import fetch_worker_names
 from common.silences import fetch_counts, fetch_silences, read_silences
+from ops.admin.explain.subject import id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from common.ledger import Located, Status
+    from common.ledger.record import Delivery
     from common.registry.entries import CatalogueEntry
     from common.reports.producer import ProducerReport
     from common.silences import SilenceCounts
     from ops.admin.session import LedgerSession
 
 
+MAX_HISTORY: Final = 200_000
+"""Entries that are read for one question, about 50 MB."""
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
+
+MAX_RECORDS: Final = 20_000
+"""Queued deliveries that are read for an alert id that nothing else knows."""
+
+
 class LedgerState:
     """What one report needs of Redis. All methods raise LedgerUnavailable or LedgerMisconfigured."""
 
-    def __init__(self, session: LedgerSession, ids: Collection[str], node: str) -> None:
-        """`ids` are the integrations of the configuration, `node` is the manager whose log is read."""
-        self._session = session
+    def __init__(
+        self, session: LedgerSession, ids: Collection[str], node: str, *, max_history: int = MAX_HISTORY
+    ) -> None:
+        """`ids` are the integrations of the configuration, `node` is the manager whose log is read.
+
+        At most `max_history` entries of the history are read for one question.
+        """
+        self._session, self._max_history = session, max_history
         ledger = session.ledger
         self.ids: Sequence[str] = tuple(dict.fromkeys((*ids, *session.ids)))
         self.now_ms = ledger.now_ms()
         self.statuses: Mapping[str, Status] = ledger.statuses(self.ids)
         self.producer: ProducerReport = fetch_producer_report(session.client, node).report
         self.workers: Mapping[str, str] = fetch_worker_names(session.client)
+        self.limits = set[str]()
+        """What was not searched, because there is too much of it."""
         self.silences = tuple(read_silences(fetch_silences(session.client)).silences.values())
 
     def locate(self, delivery: str) -> dict[str, list[Located]]:
@@ -72,10 +92,43 @@ class LedgerState:
         They are found by the id of the delivery: the history may have the alert's own id cut, or not at all.
         """
         found: dict[str, list[HistoryEntry]] = {}
-        for one in self._session.ledger.history(self.ids, since_ms=since_ms):
-            if isinstance(one, HistoryEntry) and (one.delivery == delivery or one.delivery.startswith(f"{delivery}+")):
-                found.setdefault(one.integration, []).append(one)
+        entries = self._entries(since_ms)
+        own = (one for one in entries if one.delivery == delivery or one.delivery.startswith(f"{delivery}+"))
+        for one in sorted(own, key=attrgetter("order")):
+            found.setdefault(one.integration, []).append(one)
         return found
+
+    def ended_about(self, wanted: str, since_ms: int) -> list[HistoryEntry]:
+        """Return the ends of deliveries that are about the id of an alert or of a delivery, the oldest first."""
+        return sorted((one for one in self._entries(since_ms) if one.is_about(wanted)), key=attrgetter("order"))
+
+    def held_about(self, alert_id: str) -> dict[str, list[Delivery]]:
+        """Return the deliveries whose alert has this id, by integration, among the first MAX_RECORDS of the ledger."""
+        found: dict[str, list[Delivery]] = {}
+        # JSON can have other characters of the id as escapes.
+        plain = max(_PLAIN.findall(alert_id), key=len, default="").encode()
+        left = MAX_RECORDS
+        for one in self.ids:
+            for page in self._session.ledger.search_records(one, plain):
+                left -= page.number
+                if about := [delivery for delivery in page.found if id_of(delivery.alert) == alert_id]:
+                    found.setdefault(one, []).extend(about)
+                if left <= 0:
+                    self.limits.add(f"only the first {MAX_RECORDS:,} queued deliveries were searched for this id")
+                    return found
+        return found
+
+    def _entries(self, since_ms: int) -> Iterator[HistoryEntry]:
+        """Yield entries since a time, the oldest first; without a time, of all, the newest first."""
+        newest_first = not since_ms
+        found = self._session.ledger.history(self.ids, since_ms=since_ms, newest_first=newest_first)
+        for number, one in enumerate(found):
+            if number == self._max_history:
+                which = "newest" if newest_first else "first"
+                self.limits.add(f"only the {which} {self._max_history:,} entries of the history were searched")
+                return
+            if isinstance(one, HistoryEntry):
+                yield one
 
     def history_begins_ms(self, integration_id: str) -> int | None:
         """Return when the oldest entry of an integration's history ended; None if it has none."""

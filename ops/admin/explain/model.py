@@ -79,12 +79,32 @@ class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
     commands: list[str]
 
 
+class EndReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How one delivery of the alert ended, from the history of its integration.
+
+    `outcome` and `reason` are those of `courier history`. `committed_ms` is when it was queued, `first_attempt_ms` when
+    its first attempt began, both null if unknown; `attempt_ms` is the duration of the last attempt in ms. `worker` is
+    empty if no worker ended it.
+    """
+
+    delivery: str
+    outcome: str
+    reason: str
+    attempts: int
+    committed_ms: int | None
+    first_attempt_ms: int | None
+    ended_ms: int
+    attempt_ms: int | None
+    worker: str
+
+
 class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """One integration. `configured` is false if only the ledger knows it; it then has no filters.
 
     `matches` is whether the current filters and conditions let the alert pass, null if that is unknown. `why_not` has a
     text for each one that does not. `where` is FILE:LINE of its definition. `notes` say what restricts the answer.
-    `outcome` is how its delivery ended, such as `delivered`; empty if that is unknown or it has not ended.
+    `outcome` is how its delivery ended, such as `delivered`; empty if that is unknown or it has not ended. `ended` are
+    the ends of its deliveries that the history has, the oldest first: each replay of a dead letter adds one.
     """
 
     id: str
@@ -101,6 +121,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
     commands: list[str]
     deliveries: list[DeliveryReport]
+    ended: list[EndReport]
 
 
 class AlertSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,11 +6,11 @@ finds a time by bisection in a plain file, so a search reads a few MB however la
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.timestamps import written_at_s
+from ops.admin.explain.subject import ALERT_ID, id_of
 from producer.filters.decode import InvalidAlert, decode_alert
 from producer.salvage import salvage_alerts
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from producer.source import Batch, Line, Source
-
-ALERT_ID: Final = re.compile(r"([0-9]{1,11})\.[0-9]{1,20}")
 
 MAX_LOSSES: Final = 3
 """Missing parts of the log that the text about a missing alert names."""
@@ -69,7 +67,7 @@ def find_alert(source: Source, alert_id: str, log: str) -> Found | Missing:
         number, candidates = batch.lines.prefilter(_test_for(alert_id), (_MayBeIt,))
         searched += number
         for line in candidates:
-            if found := next((one for one in _alerts(line) if _id_of(one.raw) == alert_id), None):
+            if found := next((one for one in _alerts(line) if id_of(one.raw) == alert_id), None):
                 return Found(found, searched)
         lost += [one.detail for one in batch.skipped]
         cursor = batch.cursor
@@ -98,13 +96,6 @@ def _alerts(line: Line) -> Iterator[Line]:
         yield from salvage_alerts(line)
     else:
         yield line
-
-
-def _id_of(raw: bytes) -> object:
-    try:
-        return decode_alert(raw).get("id")
-    except InvalidAlert:
-        return None
 
 
 def _is_over(batch: Batch, stop_s: float) -> bool:

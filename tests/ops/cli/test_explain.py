@@ -526,6 +526,7 @@ def test_delivery_whose_line_is_gone_is_read_from_the_ledger(world: World) -> No
     document = json.loads(run(world.id(), "--json"))
     assert document["source"] == "the ledger, integration slack"
     assert document["integrations"][0]["state"] == "waiting"
+    assert json.loads(run("1769846400.0", "--json"))["delivery"] == world.id(), "the alert's own id is enough"
     assert "has that line any more" in refusal(world.id(1))
     assert "there is no line from" in refusal("1769846400.1")
 

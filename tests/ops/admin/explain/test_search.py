@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.admin.explain.search import WINDOW_S, Found, Missing, find_alert, is_alert_id
+from producer.alertlog import AlertLog
 from tests.producer.alertlog.tail import Log, compress, counted_reads
 
 if TYPE_CHECKING:
@@ -137,3 +138,35 @@ def test_every_alert_of_a_nearly_ordered_log_is_found(entries: list[tuple[int, i
         with closing(log.log):
             for n, (at, _) in enumerate(entries):
                 assert found(log, f"{START_S + at}.{n}") == lines[n][:-1]
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_search_can_be_ended_at_each_block_and_closes_its_files(tmp_path: Path, *, zipped: bool) -> None:
+    log = Log(tmp_path)
+    log.dated(11).write_bytes(b"".join(second(at) * 20 for at in range(1000)))
+    if zipped:
+        compress(log.dated(11))
+    allowed = 0
+
+    def before_read() -> None:
+        nonlocal allowed
+        allowed -= 1
+        if allowed < 0:
+            raise TimeoutError
+
+    def search() -> Found | Missing:
+        with closing(AlertLog(log.path, max_line_bytes=MIB, before_read=before_read)) as source:
+            return find_alert(source, f"{START_S + 900}.900", "")
+
+    log.log.close()
+    opened = len([*Path("/proc/self/fd").iterdir()])
+    ended = 0
+    while True:
+        allowed = ended
+        try:
+            assert isinstance(search(), Found)
+            break
+        except TimeoutError:
+            ended += 1
+    assert ended > 3, "it reads several blocks"
+    assert len([*Path("/proc/self/fd").iterdir()]) == opened
