@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 @setting_option("console.address", help="Address to listen on.")
 @setting_option("console.port", help="Port to listen on; 0 chooses a free port.")
 @setting_option("flower.port", help="Port of Flower, for the link to it.")
+@setting_option("producer.alerts", help="The alert log, if it is here: messages are shown for its alerts.")
 @server_options
 @pass_settings
 def command(settings: Settings) -> None:
-    """Serve the console: the state of integrations, sources and workers, and the dead letters, in a browser.
+    """Serve the console: the state of integrations, sources and workers, dead letters and silences, in a browser.
 
     Without a login (flower.basic_auth, or console.trusted_proxies) it is read-only.
     """

@@ -9,6 +9,8 @@ current and shows times in the browser's zone.
     rendering  templates; every value is escaped, cut and made printable unless a filter says otherwise
     live       server-sent events: a topic renders fragments once for all visitors and sends those that changed
     console    what all handlers share: settings, connection, threads, the overview
+    charts     the drawing of latencies
+    delivery_tests  `courier test` for visitors, in threads of its own
     pages/     one module a page: a handler that reads a model of `ops.admin` and renders a template
     routes     path → page
 
