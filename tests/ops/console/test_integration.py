@@ -4,7 +4,9 @@ import json
 import re
 import threading
 import time
+from contextlib import suppress
 from html import unescape
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -251,3 +253,19 @@ def test_show_prints_what_the_page_shows(
     for output in (result.output, text):
         assert "T0PSECRETHOOK" not in output
         assert "t0ken-of-a-variable" not in output
+
+
+def test_a_console_that_stops_withdraws_the_tests_that_run(
+    ledger: Ledger, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    with ConsoleServer(tmp_path, server.url, **{"flower.basic_auth": LOGIN}) as console:
+
+        def send() -> None:
+            with suppress(OSError, HTTPException):  # the connection is closed
+                console.visitor().post("/integration/slack/test", [("reason", "x")])
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        eventually(lambda: ledger.status("slack").waiting == 1)
+    thread.join(30)
+    assert ledger.status("slack").waiting == 0
