@@ -10,7 +10,7 @@ from common.ledger.base import LedgerBase, to_ms
 from common.ledger.dead_letters import read_dead_letters
 from common.ledger.keys import intake_keys, keys_of
 from common.ledger.locate import locate, search_records
-from common.ledger.record import encode_record, id_bytes, to_int
+from common.ledger.record import encode_record, id_bytes, id_text, to_int
 from common.ledger.status import read_statuses
 from common.ledger.types import Position
 from common.outcome import Reason
@@ -41,6 +41,17 @@ class OperatorOperations(LedgerBase):
     def search_records(self, integration_id: str, text: bytes) -> Iterator[RecordsPage]:
         """Yield which records contain `text`, page by page. A record that is added meanwhile may be missed."""
         return search_records(self._calls, integration_id, text)
+
+    def examples(self, integration_id: str) -> list[Located]:
+        """Return the delivery that is due last and the newest dead letter, those of them that exist."""
+        keys = keys_of(integration_id)
+
+        def add(pipe: Pipeline) -> None:
+            pipe.zrange(keys.waiting, -1, -1)
+            pipe.zrange(keys.dead, -1, -1)
+
+        waiting, dead = self._calls.ask(integration_id, add)
+        return self.locate({integration_id: [*map(id_text, [*waiting, *dead])]}).get(integration_id, [])
 
     def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
         """Move dead letters to waiting: the first is due after `after_s`, then one every `interval_s`. Return how many.

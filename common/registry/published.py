@@ -104,6 +104,15 @@ class PublishedRegistry:
             fields: Any = self._redis.hgetall(KEY)
         return self._decrypted(fields)
 
+    def read_one(self, integration_id: str) -> Entry | None:
+        """Return the published entry of one integration, None if there is none.
+
+        Raises SettingsError if the key is wrong, ValueError if the entry is invalid.
+        """
+        with as_ledger_errors():
+            value: Any = self._redis.hget(KEY, integration_id)
+        return None if value is None else self._entry(integration_id.encode(), value)
+
     def _decrypted(self, fields: dict[bytes, bytes]) -> Registry:
         rejected: dict[bytes, str] = {}
         entries: dict[str, Entry] = {}

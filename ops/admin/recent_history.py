@@ -74,13 +74,14 @@ def summarize(entries: Iterable[HistoryEntry | UnreadableEntry]) -> RecentHistor
     return RecentHistory(
         entries=len(ended),
         last_success_ms=delivered[0].ended_ms if delivered else None,
-        latency_p50_s=_percentile(latencies, 50),
-        latency_p99_s=_percentile(latencies, 99),
+        latency_p50_s=percentile(latencies, 50),
+        latency_p99_s=percentile(latencies, 99),
         noisiest_rule=_noisiest(ended),
     )
 
 
-def _percentile(ordered: Sequence[float], percent: int) -> float | None:
+def percentile(ordered: Sequence[float], percent: int) -> float | None:
+    """Return the nearest-rank percentile of values in ascending order, None if there are none."""
     return ordered[ceil(len(ordered) * percent / 100) - 1] if ordered else None
 
 

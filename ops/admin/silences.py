@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,8 +17,11 @@ from common.silences import (
     compile_silence,
     fetch_counts,
     fetch_silences,
+    new_silence_id,
     read_silences,
+    write_silence,
 )
+from common.silences.model import check_silence
 from common.timestamps import time_text
 from ops.admin import names
 
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 FIELDS: Final = {"rule": "rule.id", "group": "rule.groups", "agent": "agent.name"}
 """Short option → the field that it compares."""
 
+
+FIELDS_OF_OPTIONS: Final = {"why": "--reason", "author": "--author", "end_ms": "--for or --until"}
+"""Field of a silence → the options that set it, for errors."""
 
 IGNORED: Final = "ignored"
 """The state of a silence that has not ended and that producers do not apply."""
@@ -149,16 +156,14 @@ def find(session: LedgerSession, silence_id: str) -> Silence:
     return stored.silences[silence_id]
 
 
-def conditions(short: Mapping[str, Sequence[str]], match: Sequence[str]) -> tuple[str, ...]:
+def conditions(short: Mapping[str, Sequence[str]], match: Sequence[str], *, prefix: str = "--") -> tuple[str, ...]:
     """Return the conditions of `--rule`, `--group`, `--agent` (`short`, by name) and `--match`, each checked.
 
-    Raises CourierError.
+    `prefix` is what the names of these have in front in errors. Raises CourierError.
     """
-    texts = {f"--{name}": f"{FIELDS[name]} = {', '.join(values)}" for name, values in short.items() if values}
-    given = [
-        *texts.items(),
-        *((f"--match {n}" if len(match) > 1 else "--match", text) for n, text in enumerate(match, 1)),
-    ]
+    texts = {f"{prefix}{name}": f"{FIELDS[name]} = {', '.join(values)}" for name, values in short.items() if values}
+    one = f"{prefix}match"
+    given = [*texts.items(), *((f"{one} {n}" if len(match) > 1 else one, text) for n, text in enumerate(match, 1))]
     for option, text in given:
         try:
             parse_condition(text, where=option)
@@ -174,3 +179,46 @@ def check_integrations(patterns: Sequence[str], listed: Mapping[str, CatalogueEn
         known = {name for one, what in listed.items() for name in (one, what.name)}
         if not any(fnmatchcase(name, pattern) for name in known):
             raise names.unknown(pattern, listed)
+
+
+def add(session: LedgerSession, fields: Mapping[str, Any], *, says: Mapping[str, str] = FIELDS_OF_OPTIONS) -> Silence:
+    """Store a new silence with these fields of `Silence` and an id of its own, and return it.
+
+    `says` is how errors name the fields. Raises CourierError if it is not valid, names an unknown integration or has
+    ended, or if there are too many.
+    """
+    check_integrations(fields["integrations"], session.listed)
+    check_room(session)
+    if fields["end_ms"] <= session.ledger.now_ms():
+        raise CourierError("the end is in the past")
+    while True:
+        silence = _checked({"id": new_silence_id(random.SystemRandom().choice), **fields}, says)
+        if write_silence(session.client, silence, is_new=True):
+            return silence
+
+
+def end(session: LedgerSession, silence_id: str) -> bool:
+    """End a silence now. Return whether it had not ended.
+
+    Raises CourierError if there is none with this id, and if it is in a courier.toml.
+    """
+    silence = find(session, silence_id)
+    if silence.node:
+        raise CourierError(f"silence {silence.id} is in courier.toml on {silence.node}; remove it there, and it ends")
+    now_ms = session.ledger.now_ms()
+    if silence.state(now_ms) is State.ENDED:
+        return False
+    write_silence(session.client, silence.ended(now_ms), is_new=False)
+    return True
+
+
+def _checked(fields: Mapping[str, Any], says: Mapping[str, str]) -> Silence:
+    try:
+        silence = msgspec.convert(fields, Silence)
+        check_silence(silence)
+    except ValueError as error:
+        problem = str(error)
+        for field, name in says.items():
+            problem = problem.replace(f"`$.{field}`", name)
+        raise CourierError(f"the silence is not valid: {problem}") from None
+    return silence

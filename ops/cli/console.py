@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @setting_option("console.port", help="Port to listen on; 0 chooses a free port.")
 @setting_option("flower.port", help="Port of Flower, for the link to it.")
 @setting_option("producer.config", help="The manager's ossec.conf, if this is its host: to explain alerts.")
-@setting_option("producer.alerts", help="The manager's alerts.json, if this is its host.")
+@setting_option("producer.alerts", help="The manager's alerts.json, if this is its host: to explain its alerts.")
 @setting_option("producer.node", help="Name of this manager.")
 @server_options
 @pass_settings
 def command(settings: Settings) -> None:
-    """Serve the console: the state of integrations, sources and workers, the history, and dead letters, in a browser.
+    """Serve the console: integrations, sources, workers, the history, dead letters and silences, in a browser.
 
     Without a login (flower.basic_auth, or console.trusted_proxies) it is read-only.
     """

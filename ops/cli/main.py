@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "console": "Serve the console: integrations and dead letters in a browser.",
     "exporter": "Serve Prometheus metrics of the ledger.",
     "status": "Show the state of integrations, producers and workers.",
+    "show": "Show all about one integration: filters, settings, a message.",
     "top": "Show live rates and backlogs per integration.",
     "history": "Show what became of alerts: delivered, skipped, dead, and when.",
     "pause": "Stop sending for an integration; new alerts are queued.",

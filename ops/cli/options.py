@@ -24,6 +24,7 @@ from common.printable import printable
 from common.settings.load import load_settings
 from common.settings.sources import FIXED
 from common.settings.units import format_duration, parse_duration
+from ops.admin import period
 from ops.admin.times import TIMES, parse_time
 
 if TYPE_CHECKING:
@@ -163,10 +164,10 @@ def end_ms(start_ms: int, for_s: float | None, until: datetime | None) -> int:
     """Return the end in ms from `--for` and `--until`. Raises click.UsageError unless exactly one is given."""
     if (for_s is None) == (until is None):
         raise click.UsageError("Give the end with --for or with --until.")
-    ends_ms = round(until.timestamp() * 1000) if until else start_ms + round(1000 * (for_s or 0))
-    if ends_ms <= start_ms:
-        raise click.UsageError("The end must be after the start.")
-    return ends_ms
+    try:
+        return period.end_ms(start_ms, for_s, until)
+    except ValueError:
+        raise click.UsageError("The end must be after the start.") from None
 
 
 def check_conditions(option: str, texts: Sequence[str], named: Mapping[str, Sequence[str]]) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.admin.hold_reason import describe_holds
+from ops.admin.period import release_held
 from ops.admin.session import open_session
 from ops.admin.terminal import plain
 from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
 
 if TYPE_CHECKING:
-    from common.ledger import Ledger
     from common.settings.load import Settings
 
 
@@ -43,12 +43,4 @@ def command(
             total = sum(sum(each.values()) for each in held.values())
             click.confirm(f"Release {total:,} held {'delivery' if total == 1 else 'deliveries'}?", abort=True)
         for one in held:
-            click.echo(plain(f"{session.label(one)}: {_release(session.ledger, one):,} released"))
-
-
-def _release(ledger: Ledger, integration_id: str) -> int:
-    """Release all that is held, some at a time, because a script blocks Redis while it runs. Return how many."""
-    released = 0
-    while changed := ledger.let_go(integration_id):
-        released += changed
-    return released
+            click.echo(plain(f"{session.label(one)}: {release_held(session.ledger, one):,} released"))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import getpass
-import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
 from common.conditions import parse_condition
-from common.errors import CourierError
 from common.printable import printable_json
-from common.silences import Silence, State, new_silence_id, write_silence
-from common.silences.model import check_silence
+from common.silences import State
 from common.timestamps import time_text
+from ops.admin import silences
 from ops.admin.session import open_session
-from ops.admin.silences import SilenceReport, check_integrations, check_room, conditions, find, read_all
+from ops.admin.silences import SilenceReport, conditions, find, read_all
 from ops.admin.terminal import Column, ColumnKind, plain, pluralize, print_table
 from ops.cli.options import (
     Duration,
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from common.settings.load import Settings
-
-_OPTIONS: Final = {"why": "--reason", "author": "--author", "end_ms": "--for or --until"}
-"""Field of a silence → the options that set it, for errors."""
 
 COLUMNS: Final = (
     Column("Silence", ColumnKind.ID),
@@ -106,25 +101,25 @@ def add(
     texts = conditions({"rule": rule, "group": group, "agent": agent}, match)
     note_fields(map(parse_condition, match))
     with open_session(settings) as session:
-        check_integrations(words, session.listed)
-        check_room(session)
         now_ms = session.ledger.now_ms()
         start_ms = round(start.timestamp() * 1000) if start else now_ms
         ends_ms = end_ms(start_ms, for_s, until)
-        if ends_ms <= now_ms:
-            raise click.UsageError("The end is in the past.")
-        fields = {"match": texts, "integrations": words, "why": reason, "author": author or _user()}
-        while True:
-            silence_id = new_silence_id(random.SystemRandom().choice)
-            silence = _checked(
-                {"id": silence_id, "start_ms": start_ms, "end_ms": ends_ms, "announce": announce, **fields}
-            )
-            if write_silence(session.client, silence, is_new=True):
-                break
+        silence = silences.add(
+            session,
+            {
+                "match": texts,
+                "integrations": words,
+                "start_ms": start_ms,
+                "end_ms": ends_ms,
+                "why": reason,
+                "author": author or _user(),
+                "announce": announce,
+            },
+        )
     if start_ms > now_ms:
         click.echo(f"from {time_text(start_ms)}", err=True)
     click.echo(f"until {time_text(ends_ms)}", err=True)
-    click.echo(silence_id)
+    click.echo(silence.id)
 
 
 @command.command("list", epilog=example("courier silence list", "courier silence list --all --json"))
@@ -178,30 +173,11 @@ def show(settings: Settings, silence_id: str, *, as_json: bool) -> None:
 def end(settings: Settings, ids: tuple[str, ...]) -> None:
     """End silences now. Those of a courier.toml are ended there."""
     with open_session(settings) as session:
-        for silence in [find(session, silence_id) for silence_id in ids]:
-            if silence.node:
-                raise CourierError(
-                    f"silence {silence.id} is in courier.toml on {silence.node}; remove it there, and it ends"
-                )
-            now_ms = session.ledger.now_ms()
-            if silence.state(now_ms) is State.ENDED:
-                click.echo(plain(f"{silence.id} had already ended"))
-                continue
-            write_silence(session.client, silence.ended(now_ms), is_new=False)
-            click.echo(plain(f"{silence.id} ended"))
-
-
-def _checked(fields: dict[str, Any]) -> Silence:
-    """Return the silence. Raises CourierError if it is not valid."""
-    try:
-        silence = msgspec.convert(fields, Silence)
-        check_silence(silence)
-    except ValueError as error:
-        problem = str(error)
-        for field, options in _OPTIONS.items():
-            problem = problem.replace(f"`$.{field}`", options)
-        raise CourierError(f"the silence is not valid: {problem}") from None
-    return silence
+        for silence_id in ids:
+            find(session, silence_id)
+        for silence_id in ids:
+            text = "ended" if silences.end(session, silence_id) else "had already ended"
+            click.echo(plain(f"{silence_id} {text}"))
 
 
 def _user() -> str:

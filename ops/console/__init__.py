@@ -10,6 +10,8 @@ current and shows times in the browser's zone.
     live       server-sent events: a topic renders fragments once for all visitors and sends those that changed
     console    what all handlers share: settings, connection, threads, the overview
     alert_search  explains one alert: the only part that reads files of the manager, in one thread and with a time limit
+    charts     the drawing of latencies
+    delivery_tests  `courier test` for visitors, in threads of its own
     pages/     one module a page: a handler that reads a model of `ops.admin` and renders a template
     routes     path → page
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from common.connection.client import connect
 from common.ledger import Ledger
@@ -13,13 +13,14 @@ from ops.admin.rate_history import RateHistory
 from ops.admin.session import LedgerSession
 from ops.admin.status_report import read_histories, read_report
 from ops.console.alert_search import AlertSearch
+from ops.console.delivery_tests import DeliveryTests
 from ops.console.rendering import Templates
 from ops.console.security import Logins
 from ops.console.single_flight import SingleFlight
 from ops.standalone.state_dir import redis_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from common.settings.load import Settings
     from ops.admin.rate_history import Series
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 OVERVIEW_MAX_AGE_S: Final = 1.0
 HISTORIES_MAX_AGE_S: Final = 10.0
 """As in `courier top`: the histories of all integrations are up to 500 kB a read."""
+
+SHARED_MAX_AGE_S: Final = 1.0
+MAX_SHARED: Final = 200
+"""Results of `shared` that are kept: addresses of unknown integrations count, too."""
 
 REDIS_TIMEOUT_S: Final = 5.0
 THREADS: Final = 8
@@ -53,7 +58,9 @@ class Console:
         self._client = connect(redis_url(settings), response_timeout_s=REDIS_TIMEOUT_S)
         self._ledger = Ledger(self._client)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="redis")
+        self.tests = DeliveryTests(self.session, node=settings.producer.node)
         self._rates = RateHistory()
+        self._shared: dict[Hashable, SingleFlight[Any]] = {}
         self._histories = SingleFlight(lambda: self.read(_histories), max_age_s=HISTORIES_MAX_AGE_S)
         self.alerts = AlertSearch(self)
         self._overview = SingleFlight(self._read_overview, max_age_s=OVERVIEW_MAX_AGE_S)
@@ -65,6 +72,23 @@ class Console:
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(self.session()))
 
+    async def shared(self, key: Hashable, function: Callable[[LedgerSession], T]) -> T:
+        """Return what `read` does, one result for all visitors within SHARED_MAX_AGE_S. `key` says what is read.
+
+        Only for what does not depend on the visitor. A change by a visitor makes it forgotten.
+        """
+        if key not in self._shared and len(self._shared) >= MAX_SHARED:
+            self._shared.clear()
+        if key not in self._shared:
+            self._shared[key] = SingleFlight(lambda: self.read(function), max_age_s=SHARED_MAX_AGE_S)
+        value: T = await self._shared[key].get()
+        return value
+
+    def forget(self) -> None:
+        """Let the next pages show a change at once."""
+        self._shared.clear()
+        self._overview.forget()
+
     async def overview(self) -> Overview:
         """Return the overview, which is at most OVERVIEW_MAX_AGE_S old. Raises as `read` does."""
         return await self._overview.get()
@@ -72,6 +96,7 @@ class Console:
     def close(self) -> None:
         """Close the connections. Threads that still read fail."""
         self.alerts.close()
+        self.tests.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 

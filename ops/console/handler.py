@@ -118,7 +118,8 @@ class PageHandler(RequestHandler):
         return value
 
     def log_change(self, what: str, *, reason: str, **fields: str | int) -> None:
-        """Log what the visitor changed, who it was and why."""
+        """Log what the visitor changed, who it was and why. The next page that is shown reads everything again."""
+        self.console.forget()
         user = self.visitor.user if self.visitor else ""
         _log.info("%s", what, extra={"user": user, "address": self.request.remote_ip, "reason": reason} | fields)
 

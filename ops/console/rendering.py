@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from common.printable import printable
 from common.timestamps import time_text
 from ops.admin.terminal import age, pluralize
+from ops.console.charts import latency_chart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,6 +70,7 @@ class Templates:
             "number": lambda value: f"{value:,}",
             "pluralize": pluralize,
             "curve": curve,
+            "latency_chart": latency_chart,
         }
         self._environment.globals |= {"static": static_url, "link": link, "alert_link": alert_link}
 

@@ -8,8 +8,17 @@ from ops.console.pages import overview
 from ops.console.pages.alert import AlertPage
 from ops.console.pages.dead_letter_changes import ActPage, ConfirmPage
 from ops.console.pages.dead_letters import DeadLetterPage, DeadLettersPage
+from ops.console.pages.integration import IntegrationPage, SendTestPage
 from ops.console.pages.overview import OverviewPage
 from ops.console.pages.search import SearchPage
+from ops.console.pages.silences import (
+    AddSilencePage,
+    EndSilencePage,
+    PausePage,
+    ReleasePage,
+    ResumePage,
+    SilencesPage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -32,6 +41,14 @@ PAGES: Final = (
     Page("/search", SearchPage, "Search"),
     Page(r"/alert/(?P<wanted>.+)", AlertPage),
     Page("/dead", DeadLettersPage, "Dead letters"),
+    Page("/silences", SilencesPage, "Silences and pauses"),
+    Page("/silences/add", AddSilencePage),
+    Page("/silences/end", EndSilencePage),
+    Page("/silences/pause", PausePage),
+    Page("/silences/resume", ResumePage),
+    Page("/silences/release", ReleasePage),
+    Page(r"/integration/(?P<integration>[A-Za-z0-9_.-]{1,64})", IntegrationPage),
+    Page(r"/integration/(?P<integration>[A-Za-z0-9_.-]{1,64})/test", SendTestPage),
     Page("/dead/letter", DeadLetterPage),
     Page("/dead/confirm", ConfirmPage),
     Page("/dead/act", ActPage),

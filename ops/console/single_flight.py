@@ -24,6 +24,7 @@ class SingleFlight(Generic[T]):
         self._read, self._max_age_s, self._now = read, max_age_s, now
         self._task: asyncio.Task[T] | None = None
         self._value: tuple[float, T] | None = None
+        self._generation = 0
 
     async def get(self) -> T:
         """Return the value. Raises what the read raises, to each who waited for it."""
@@ -33,7 +34,14 @@ class SingleFlight(Generic[T]):
             self._task = asyncio.create_task(self._update())
         return await asyncio.shield(self._task)  # a visitor who leaves must not stop the read of the others
 
+    def forget(self) -> None:
+        """Read again for the next who asks, even if a read is under way: it may have begun before a change."""
+        self._value = self._task = None
+        self._generation += 1
+
     async def _update(self) -> T:
+        generation = self._generation
         value = await self._read()
-        self._value = (self._now(), value)
+        if generation == self._generation:
+            self._value = (self._now(), value)
         return value

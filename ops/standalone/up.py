@@ -106,6 +106,7 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int, st
     _log.info("starting Flower", extra={"url": address(settings.flower, port)})
     console = msgspec.structs.replace(settings.console, port=console_port(settings))
     _log.info("starting the console", extra={"url": console_address(console)})
+    pages = ["console", *files, "--console-port", str(console.port), "--flower-port", str(port)]
     local = ["worker", "--scripts", "--manager", "--name", "local"]
     producer = ["producer", *files, "--start", start]
     # The producer first: it imports least, and reads the log while the supervisor imports Celery for the others.
@@ -115,11 +116,7 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int, st
         Child("local", [*courier, *local, *next(ports)], "workers.main"),
         # The modules of Flower and the console are imported in their processes alone, and last.
         Child("flower", [*courier, "flower", "--flower-port", str(port)], "workers.main"),
-        Child(
-            "console",
-            [*courier, "console", "--console-port", str(console.port), "--flower-port", str(port), *files],
-            "workers.main",
-        ),
+        Child("console", [*courier, *pages], "workers.main"),
         *exporter,
     ]
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-from common.ledger import Facts, Header, Ledger
+from common.ledger import Commit, Facts, Header, Ledger
 from common.ledger.history import encode_facts
 from common.ledger.keys import history_key
 from common.ledger.record import Attempt, Delivery
 from common.ledger.types import DeadLetter
+from common.silences import Silence, fetch_silences, read_silences, write_silence
 from tests.e2e.compose.stack import ARTIFACTS
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
@@ -43,6 +44,9 @@ PAGES = (
     "/search",
     "/search?match=rule.level+%3E+%3E",
     "/alert/d-1",
+    "/silences?ended=1",
+    "/integration/slack",
+    "/integration/teams",
 )
 HOSTILE = (
     "</td><script>document.title='owned'</script><img src=x onerror=alert(1)>\u202e\u05e9\u05dc\u05d5\u05dd"
@@ -85,6 +89,18 @@ def ledger(client: redis.Redis) -> Ledger:
     ended = {"id": "d-9", "outcome": "delivered", "reason": "", "facts": encode_facts(facts)}
     client.xadd(history_key("teams"), ended, id="1769846401000-0")  # type: ignore[arg-type]  # a dict is invariant
     made.pause("teams", HOSTILE)
+    odd = {
+        "match": (HOSTILE[:16_000],),
+        "integrations": (HOSTILE[:200],),
+        "why": HOSTILE[:1000],
+        "author": HOSTILE[:1000],
+    }
+    silence = Silence(id="x", start_ms=0, end_ms=1_769_846_400_000 + 10**12, **odd)  # type: ignore[arg-type]  # by name
+    write_silence(client, silence, is_new=True)
+    facts = Facts(rule_id="5712", rule_description=HOSTILE[:100], committed_ms=made.now_ms() - 9000)
+    for number in range(40):
+        fields: Any = {"id": f"e-{number}", "outcome": "delivered", "reason": "", "facts": encode_facts(facts)}
+        client.xadd(history_key("teams"), fields)
     return made
 
 
@@ -208,3 +224,103 @@ def test_courier_up_explains_an_alert_from_its_line_to_its_delivery(browser: Bro
             assert "queued" in events()
             assert "Invalid user x" in page.locator("pre").inner_text(), "the alert is from the log"
             assert complaints == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_silence_is_added_and_ended(
+    browser: Browser, address: str, ledger: Ledger, client: redis.Redis, *, scripts: bool
+) -> None:
+    page, complaints = opened(browser, address, java_script_enabled=scripts)
+    page.goto("/integration/teams")
+    page.get_by_role("link", name="Silence rule 5712").click()
+    assert page.get_by_role("textbox", name="Rule ids").input_value() == "5712"
+    form = page.get_by_role("form", name="Add a silence")
+    form.get_by_role("textbox", name="For", exact=True).fill("2h")
+    form.get_by_role("textbox", name="Reason").fill("patching")
+    page.keyboard.press("Enter")
+    page.get_by_text("The silence runs").wait_for()
+    (silence,) = [one for one in read_silences(fetch_silences(client)).silences.values() if one.id != "x"]
+    assert (silence.match, silence.integrations) == (("rule.id = 5712",), ("teams",))
+    row = page.get_by_role("row").filter(has_text=silence.id)
+    row.get_by_text("End…").click()
+    row.get_by_role("textbox", name="Reason").fill("patched")
+    row.get_by_role("button", name="End now").click()
+    page.get_by_text("The silence is over").wait_for()
+    now = read_silences(fetch_silences(client)).silences[silence.id]
+    assert now.end_ms <= ledger.now_ms()
+    assert complaints == []
+
+
+def test_an_integration_is_paused_resumed_and_its_hold_ended(browser: Browser, address: str, ledger: Ledger) -> None:
+    page, complaints = opened(browser, address)
+    page.goto("/")
+    page.get_by_role("link", name="teams").click()
+    page.get_by_role("heading", name="teams").wait_for()
+    page.get_by_text("Resume…").click()
+    page.get_by_role("textbox", name="Reason").first.fill("moved")
+    page.get_by_role("button", name="Resume now").click()
+    page.get_by_text("The pause is over").wait_for()
+    assert not ledger.status("teams").paused_ms
+    terms = Commit(
+        node="n",
+        expected="",
+        cursor="c",
+        deliveries=[("h", b"{}")],
+        max_backlog=9,
+        max_backlog_bytes=999,
+        held_until_ms={"h": ledger.now_ms() + 3_600_000},
+    )
+    ledger.commit_all({"teams": terms}, {})
+    page.goto("/silences")
+    row = page.get_by_role("row").filter(has_text="teams")
+    row.get_by_text("Release…").click()
+    row.get_by_role("textbox", name="Reason").fill("it is day")
+    page.keyboard.press("Enter")
+    page.get_by_text("are sent now").wait_for()
+    assert ledger.status("teams").held == {}
+    form = page.get_by_role("form", name="Pause an integration")
+    form.get_by_role("combobox", name="Integration").select_option("teams")
+    form.get_by_role("textbox", name="For", exact=True).fill("30m")
+    form.get_by_role("textbox", name="Reason").fill("moving")
+    form.get_by_role("button", name="Pause").click()
+    page.get_by_text("The integration is paused").wait_for()
+    status = ledger.status("teams")
+    assert status.pause_reason == "moving"
+    assert 1_790_000 < status.paused_until_ms - status.paused_ms <= 1_800_000
+    assert complaints == []
+
+
+def test_a_real_alert_is_shown_and_a_test_arrives(
+    browser: Browser, client: redis.Redis, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """With a producer, a worker and a target: the message is that of the log's newest alert, and the test is sent."""
+    with Recorder() as target:
+        manager = Manager(tmp_path, target)
+        access = {"COURIER_REDIS_URL": server.url, "COURIER_FLOWER_BASIC_AUTH": LOGIN, "COURIER_PRODUCER_NODE": "n"}
+        state = ("--state", str(manager.state))
+        with (
+            Courier(tmp_path, "producer", *manager.files(), **access) as producer,
+            Courier(tmp_path, "worker", "--http", "--name", "w", *state, **access),
+            Courier(
+                tmp_path,
+                "console",
+                *("--console-port", "0", *state),
+                **access | {"COURIER_PRODUCER_ALERTS": str(manager.alerts)},
+            ) as console,
+        ):
+            eventually(lambda: "new integration; reading starts" in producer.log)
+            manager.append(3)
+            eventually(lambda: len(target.ids) == 3)
+            eventually(lambda: client.xlen(history_key("slack")) == 3)
+            found = eventually(lambda: re.search(r"the console is at (http://[^\"]+)/", console.log))
+            page, complaints = opened(browser, found[1])
+            page.goto("/integration/slack")
+            page.get_by_text("Made of the newest matching alert of the log").wait_for()
+            assert "1769846400.2" in page.inner_text("main")
+            assert page.locator("svg.chart polyline").count() == 2
+            page.get_by_role("textbox", name="Reason").last.fill("is it on?")
+            page.get_by_role("button", name="Send a test alert").click()
+            page.get_by_text("by soc: delivered, status 200").wait_for(timeout=30_000)
+            assert any(b"Courier test" in body for body in target.bodies)
+            assert complaints == []
+            page.screenshot(path=ARTIFACTS / "console-test.png", full_page=True)

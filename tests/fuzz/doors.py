@@ -18,6 +18,7 @@ from common.errors import ConditionError, ConfigError, SettingsError, Unreadable
 from common.integration import Integration
 from common.ledger import DeadLetter, Delivery, Header, HistoryEntry, Settlement, SettleOutcome
 from common.ledger.history import read_entry
+from common.ledger.open_groups import decode_group
 from common.ledger.record import decode_record, encode_record
 from common.printable import printable
 from common.registry.encryption import Cipher
@@ -125,6 +126,13 @@ def history_entry(data: bytes) -> None:
     settlement = Settlement(id="d", outcome=SettleOutcome.DELIVERED)
     facts = facts_of(Delivery("d", Header(committed_ms=1), data), settlement, worker="w", attempt_ms=1)
     assert isinstance(read_entry("slack", b"1-0", fields | {b"reason": b"", b"facts": facts}), HistoryEntry)
+
+
+def open_group(data: bytes) -> None:
+    """Read the state of an open group of alerts."""
+    with suppress(ValueError):
+        group = decode_group(data[:9], 1.8e12, data)
+        assert group.number >= 0
 
 
 def conditions(data: bytes) -> None:
@@ -245,6 +253,6 @@ DOORS: Final[Mapping[str, Callable[[bytes], None]]] = {
     for door in (
         *(ossec_conf, sregex, alert_line, conditions, options, courier_toml),
         *(queue_message, record, history_entry, registry_entry, manager_event, letter, http_answer, retry_after),
-        *(flower_event, printable_text, agents, *SERVICE_DOORS),
+        *(flower_event, printable_text, agents, open_group, *SERVICE_DOORS),
     )
 }

@@ -28,10 +28,11 @@ from common.ledger import (
     SilenceCount,
     scripts,
 )
-from common.silences import Silence, delete_silences, fetch_counts, fetch_silences, write_silence
+from common.silences import Silence, delete_silences, fetch_counts, fetch_silences, read_silences, write_silence
 from ops.admin.delivery_test.queued import QueuedTests
 from ops.admin.redis_roles import ROLES, acl_lines
 from ops.admin.session import LedgerSession
+from ops.console import delivery_tests
 from ops.standalone.embedded_redis import free_port
 from tests.e2e.test_metrics import Scrape
 from tests.support.console import LOGIN, ConsoleServer
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 PASSWORDS = {role.name: f"of-the-{role.name}" for role in ROLES}
 NAMES = tuple(PASSWORDS)
+CONSOLE_PATHS = ("/dead/letter?letter=slack+d-0", "/integration/slack")
 BROKEN = b'"1769846400.3"'
 
 
@@ -394,6 +396,10 @@ def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> 
         ("exporter", "PUBLISH /0.celery.pidbox x"),
         ("exporter", "HGETALL courier:lookups:x"),
         ("exporter", "LRANGE courier.slack 0 -1"),
+        ("console", "HSET courier:integrations slack forged"),
+        ("console", "HSET courier:{slack}:silenced:x number 0"),
+        ("console", "LPUSH courier.slack x"),
+        ("console", "SET courier:test:{slack}:0 forged"),
         ("operator", "HSET courier:integrations slack forged"),
         ("operator", "HSET courier:node:n seen_ms 1"),
         ("operator", "HSET courier:{slack}:silenced:x number 0"),
@@ -454,9 +460,10 @@ def test_the_acl_lines_contain_no_plain_password() -> None:
         assert hashlib.sha256(password.encode()).hexdigest() in text
 
 
-def test_the_console_reads_everything_that_it_shows_and_changes_dead_letters(
-    client: redis.Redis, server: EmbeddedServer, tmp_path: Path
+def test_the_console_reads_everything_that_it_shows_and_makes_every_change(
+    client: redis.Redis, server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(delivery_tests, "TIMEOUT_S", 1.5)
     client.hset("courier:integrations", mapping={"slack": "sealed", "version": 1})
     header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "unauthorized"),))
     Ledger(client).import_dead("slack", [DeadLetter(Delivery(f"d-{n}", header, b"{}"), 1) for n in range(3)])
@@ -465,8 +472,8 @@ def test_the_console_reads_everything_that_it_shows_and_changes_dead_letters(
         url = f"redis://{role}:{PASSWORDS[role]}@127.0.0.1:{server.port}/0"
         with ConsoleServer(tmp_path, url, **{"flower.basic_auth": LOGIN}) as console:
             visitor = console.visitor()
-            own = ["/dead/letter?letter=slack+d-0", "/alert/d-0"] if role == "console" else []
-            for path in ("/", "/search", "/dead", "/health", *own):
+            own = [*CONSOLE_PATHS, "/alert/d-0"] if role == "console" else []
+            for path in ("/", "/search", "/dead", "/health", "/silences", *own):
                 assert visitor.get(path).status == 200, path
             if own:
                 assert visitor.get("/alert/1.1").status == 404
@@ -474,6 +481,24 @@ def test_the_console_reads_everything_that_it_shows_and_changes_dead_letters(
             assert visitor.post("/dead/act", acting).status == status
             execute(client, "ACL", "LOG", "RESET")
         assert len(list(Ledger(client).dead_letters("slack"))) == left
+    url = f"redis://console:{PASSWORDS['console']}@127.0.0.1:{server.port}/0"
+    with ConsoleServer(tmp_path, url, **{"flower.basic_auth": LOGIN}) as console:
+        visitor, slack = console.visitor(), ("integration", "slack")
+        why, hour = ("reason", "x"), ("for", "1h")
+        assert visitor.post("/silences/add", [("rule", "1"), hour, why]).status == 303
+        (silence_id,) = read_silences(fetch_silences(client)).silences
+        for path, fields in (
+            ("/silences/end", [("silence", silence_id), why]),
+            ("/silences/pause", [slack, hour, why]),
+            ("/silences/resume", [slack, why]),
+            ("/silences/pause", [slack, why]),
+            ("/silences/release", [slack, why]),
+            ("/integration/slack/test", [why]),
+        ):
+            assert visitor.post(path, fields).status == 303, path
+        assert "test:" in visitor.get("/integration/slack").text
+        assert "not sent" in visitor.get("/integration/slack").text
     with login(server, "console") as connection:
         assert Ledger(connection).discard("slack", ["d-1"]) == 1
+        assert test_report.fetch(connection, "slack", f"test:{'0' * 32}") is None
     assert refused(client) == []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ops.console import console as shared
 from tests.support.console import LOGIN, ConsoleServer
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ def console(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) ->
     settings = {"flower.basic_auth": LOGIN, "console.hosts": "soc.example.org"}
     with ConsoleServer(tmp_path_factory.mktemp("console"), server.url, **settings) as running:
         yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fresh_pages() -> Iterator[None]:
+    """Pages show at once what a test writes to Redis without the console."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "SHARED_MAX_AGE_S", 0.0)
+        yield
 
 
 @pytest.fixture

@@ -87,3 +87,26 @@ def test_everybody_who_asks_at_once_waits_for_one_read() -> None:
     found, reads = asyncio.run(run())
     assert set(found[:51]) == {1}
     assert found[51] == reads == 2
+
+
+def test_after_a_change_nobody_gets_what_was_read_before_it() -> None:
+    async def run() -> list[str]:
+        state, go_on = "before", asyncio.Event()
+
+        async def read() -> str:
+            found = state
+            await go_on.wait()
+            return found
+
+        flight = SingleFlight(read, max_age_s=60)
+        early = asyncio.create_task(flight.get())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        state = "after"
+        flight.forget()
+        late = asyncio.create_task(flight.get())
+        await asyncio.sleep(0)
+        go_on.set()
+        return [await early, await late, await flight.get()]
+
+    assert asyncio.run(run()) == ["before", "after", "after"]
