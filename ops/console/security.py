@@ -123,7 +123,10 @@ def is_same_site(request: HTTPServerRequest) -> bool:
     if site := request.headers.get("Sec-Fetch-Site"):
         return site in {"same-origin", "none"}
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+    except ValueError:  # such as `http://[`
+        return False
 
 
 def _credentials(request: HTTPServerRequest) -> bytes:
