@@ -319,6 +319,11 @@ NO_HTTP = ", which Courier refuses because it does not use HTTP"
             "is not accepted by Apprise as one of Discord: see https://appriseit.com/services/discord/",
         ),
         (f"slack://T1JJ3T3L2/A1BRTD4JD/{KEY[:24]}/#a/#b", "names 2 targets: write one integration for each, so that"),
+        (f"slack://T1JJ3T3L2/A1BRTD4JD/{KEY[:24]}/#a?template=/etc/passwd", "has template=, but Courier"),
+        (f"https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/{KEY[:24]}?template=/etc/passwd", "has template=, but"),
+        (f"discord://4174216298/{KEY}?template=https://example.org/x", "has template=, but Courier"),
+        (f"tgram://123456789:{KEY}/12315544/?template=file:///etc/passwd", "has template=, but Courier"),
+        (f"workflows://flow.example.org/{KEY}/{KEY}?template=x.json", "has template=, but Courier"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_without_quoting_it(url: str, problem: str) -> None:
