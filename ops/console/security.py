@@ -129,6 +129,15 @@ def is_same_site(request: HTTPServerRequest) -> bool:
         return False
 
 
+def is_part_of_other_page(request: HTTPServerRequest) -> bool:
+    """Return whether a page of another site asks for this as an image, frame, stream and so on, not as a link.
+
+    It could not read the response, but keep the console and Redis busy. Other ports of this host are other sites, too.
+    """
+    site, target = (request.headers.get(name, "") for name in ("Sec-Fetch-Site", "Sec-Fetch-Dest"))
+    return site in {"cross-site", "same-site"} and target != "document"
+
+
 def _credentials(request: HTTPServerRequest) -> bytes:
     kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
     try:

@@ -1,8 +1,8 @@
 """Every alert that is folded or delivered one by one is in exactly one number, whatever happens in whatever order.
 
 Two producers fold random alerts into groups with random terms, while windows end, terms change, the clock is set back,
-the backlog is full and an operator buries. At any moment the numbers add up, and at the end each alert is in exactly one digest, or a delivery
-of its own, or below `min`.
+the backlog is full and an operator buries. At any moment the numbers add up, and at the end each alert is in exactly
+one digest, or a delivery of its own, or below `min`.
 """
 
 from __future__ import annotations

@@ -91,6 +91,15 @@ def test_a_form_of_another_site_is_refused_even_with_a_token(
     assert operator.post("/", headers=headers).status == status
 
 
+@pytest.mark.parametrize("path", ["/", "/dead", "/live/overview"])
+@pytest.mark.parametrize("target", ["empty", "image", "iframe", "script"])
+def test_other_sites_can_link_to_pages_but_not_include_them(operator: Visitor, path: str, target: str) -> None:
+    for site in ("cross-site", "same-site"):
+        assert operator.get(path, Sec_Fetch_Site=site, Sec_Fetch_Dest=target).status == 403
+    assert operator.get("/dead", Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="document").status == 200
+    assert operator.get("/dead", Sec_Fetch_Site="same-origin", Sec_Fetch_Dest=target).status == 200
+
+
 def test_the_cookie_is_of_no_use_to_other_sites(operator: Visitor) -> None:
     cookie = operator.get("/").headers["set-cookie"]
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in cookie.split(";")}
