@@ -83,6 +83,7 @@ def open_plugin(url: str) -> NotifyBase:
         plugin = None
     if plugin is None:
         raise PluginError(_not_accepted(kind))
+    _never_log_out(type(plugin))
     _check_module(type(plugin).__module__)  # the URL may be one of https:// that a service gives itself
     if _reads_a_file(plugin):
         raise PluginError(
@@ -122,6 +123,17 @@ def _check_module(module: str) -> None:
     if not module.startswith(_PLUGINS) or name in NOT_BY_HTTP:
         instead = f'; use service = "{INSTEAD[name]}"' if name in INSTEAD else ""
         raise PluginError(f"is for {name}, which Courier refuses because it does not use HTTP{instead}")
+
+
+def _never_log_out(kind: type[NotifyBase]) -> None:
+    """Remove the destructor of a plugin and its base classes.
+
+    It would log out by a request of its own: outside of `sessions.through`, so without address guard, proxy and time
+    limit, and in whatever thread the plugin is deleted.
+    """
+    for one in kind.__mro__:
+        if one.__module__.startswith(_PLUGINS) and "__del__" in vars(one):
+            del one.__del__  # type: ignore[attr-defined]  # the line above looks for it
 
 
 def _reads_a_file(plugin: NotifyBase) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -273,6 +274,25 @@ def test_calls_at_the_same_time_do_not_see_each_other_s_responses(policy: MakePo
 
     assert [one.status for one in asyncio.run(all_calls())] == statuses
     assert requests.get(local.url, timeout=5).text == local.body.decode()  # others use requests as ever
+
+
+LOGGED_IN: dict[str, dict[str, Any]] = {
+    "matrixs://me:pass@matrix.example.org/#soc": {"access_token": "t", "home_server": "h", "user_id": "@me:h"},
+    "embys://me@emby.example.org": {"access_token": "t", "user_id": "u"},
+    "twist://pass:me@example.org/soc": {"token": "t"},
+    f"ringc://15551234567:{KEY}@{KEY[:22]}/{KEY[:22]}/15551235553": {"_access_token": "t", "_expire_time": 1e12},
+}
+
+
+@pytest.mark.parametrize("url", LOGGED_IN)
+def test_a_plugin_that_is_no_longer_used_makes_no_request_of_its_own(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", lambda *_arguments, **_named: sent.append(url))
+    plugin = open_plugin(url)
+    vars(plugin).update(LOGGED_IN[url])
+    del plugin
+    gc.collect()
+    assert sent == []
 
 
 def test_apprise_logs_nothing(sending: Sending, local: Web, caplog: pytest.LogCaptureFixture) -> None:
