@@ -262,6 +262,19 @@ def test_bury_takes_open_groups_along(ledger: Ledger) -> None:
     assert (ledger.status(ID).groups, totals(ledger)) == (0, (0, 5, 2, 5, 0))
 
 
+def test_bury_takes_all_groups_also_behind_many_without_alerts(ledger: Ledger, clock: Clock) -> None:
+    quiet = [group(str(one), first=1) for one in range(MAX_RELEASE_CLOSES + 20)]
+    commit(ledger, [part(3, of=one + 1) for one in range(len(quiet))], *quiet)
+    clock.now_s += 60
+    release(ledger)
+    release(ledger)
+    assert ledger.status(ID).groups == len(quiet)
+    commit(ledger, [part(7)], group("z", every_ms=120_000))
+    assert ledger.bury(ID, reason="buried") == 1
+    assert json.loads(next(ledger.dead_letters(ID)).delivery.alert)["courier"]["digest"]["count"] == 7
+    assert (ledger.status(ID).groups, ledger.bury(ID, reason="buried")) == (0, 0)
+
+
 def test_groups_of_other_terms_close_at_once(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, [part(5)], group("a", first=1))
     ledger.end_groups({ID: "p:"})
