@@ -27,39 +27,53 @@ local function time_text(ms)
     math.floor(in_day / 60000) % 60, math.floor(in_day / 1000) % 60, math.floor(in_day % 1000))
 end
 
-local function are_texts(pair)
-  return type(pair) == 'table' and type(pair[1]) == 'string' and type(pair[2]) == 'string'
+local WHOLE_NUMBERS = {'from', 'to', 'first', 'min', 'every', 'allowed', 'given', 'number', 'samples'}
+
+local function whole_number(value)
+  local number = type(value) == 'number' and to_number(value) -- JSON of another program may have NaN and 1e999
+  return number and number >= 0 and number % 1 == 0 and number or nil
 end
 
-local function is_counter(top)
-  if type(top) ~= 'table' or type(top.field) ~= 'string' or type(top.numbers) ~= 'table' then
-    return false
-  end
-  for value, number in pairs(top.numbers) do
-    if type(value) ~= 'string' or type(number) ~= 'number' then
-      return false
-    end
-  end
-  return true
+local function two_texts(pair)
+  return type(pair) == 'table' and type(pair[1]) == 'string' and type(pair[2]) == 'string' and {pair[1], pair[2]} or nil
 end
 
--- Returns the state of a group, or nil if there is none that a script can have written.
-local function group_state(group)
-  local state = parsed(redis.call('HGET', digest_key, group) or '')
-  for _, field in ipairs({'from', 'to', 'first', 'min', 'every', 'allowed', 'given', 'number', 'samples'}) do
-    if type(state[field]) ~= 'number' or not to_number(state[field]) then
-      return nil
-    end
-  end
-  if type(state.values) ~= 'string' or type(state.tops) ~= 'table' then
+local function counter(found)
+  if type(found) ~= 'table' or type(found.field) ~= 'string' or type(found.numbers) ~= 'table' then
     return nil
   end
-  for _, top in ipairs(state.tops) do
-    if not is_counter(top) then
+  local numbers = {}
+  for value, number in pairs(found.numbers) do
+    numbers[value] = type(value) == 'string' and whole_number(number) or nil
+  end
+  return {field = found.field, numbers = numbers, approximate = found.approximate == true}
+end
+
+-- Returns the state of a group with its score in `groups`, or nil if there is none that a script can have written. It
+-- has nothing else: `cjson` fails to encode some of what it decodes, and that would be after the first write.
+local function group_state(group, score)
+  local found, state = parsed(redis.call('HGET', digest_key, group) or ''), {tops = {}}
+  for _, field in ipairs(WHOLE_NUMBERS) do
+    state[field] = whole_number(found[field])
+    if not state[field] then
       return nil
     end
   end
-  return (state.number == 0 or (are_texts(state.oldest) and are_texts(state.newest))) and state or nil
+  if type(found.values) ~= 'string' or type(found.tops) ~= 'table' then
+    return nil
+  end
+  for i, top in ipairs(found.tops) do
+    state.tops[i] = counter(top)
+    if not state.tops[i] then
+      return nil
+    end
+  end
+  state.values, state.others, state.level = found.values, found.others == true, whole_number(found.level)
+  state.oldest, state.newest = two_texts(found.oldest), two_texts(found.newest)
+  if score and score > 0 and score < state.to then -- the clock was set back, and with it the score alone
+    state.from, state.to = math.max(state.from - (state.to - score), 0), score
+  end
+  return (state.number == 0 or (state.oldest and state.newest)) and state or nil
 end
 
 -- Returns the JSON of the values of a field that were counted most: {"values": [[value, number], ...], ...}.
@@ -92,10 +106,10 @@ local function digest_alert(id, state, base, samples, ends)
     '{"timestamp":"', time_text(ends), '+0000","id":', cjson.encode(newest[2]),
     ',"rule":{"description":"', description, '"', base.rule, '}', base.rest,
     ',"courier":{"digest":{"id":', cjson.encode(id), ',"group":', state.values,
-    ',"others":', tostring(state.others == true), ',"count":', number,
+    ',"others":', tostring(state.others), ',"count":', number,
     ',"from":', cjson.encode(oldest[1]), ',"to":', cjson.encode(newest[1]),
     ',"first_id":', cjson.encode(oldest[2]), ',"last_id":', cjson.encode(newest[2]),
-    ',"level":', string.format('%d', to_number(state.level, 0)),
+    ',"level":', string.format('%d', state.level or 0),
     ',"window":{"from":"', time_text(state.from), 'Z","to":"', time_text(ends), 'Z"}',
     ',"top":{', table.concat(tops, ','), '},"samples":[', table.concat(samples, ','), ']}}}',
   })
@@ -144,7 +158,7 @@ end
 -- The group stays for the next window unless this one was quiet, that is, had at most `first` alerts: then the first
 -- alerts of the next window are delivered one by one again.
 local function close_group(group, score, whole)
-  local state = group_state(group)
+  local state = group_state(group, score)
   if not state then -- another program wrote it: its alerts are lost, and the numbers show it
     forget_alerts(group, 0)
     forget_group(group)

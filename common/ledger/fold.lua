@@ -14,7 +14,8 @@ local function open_group(wanted, others)
   if open[name] then
     return open[name]
   end
-  local state = group_state(name)
+  local score = tonumber(redis.call('ZSCORE', groups_key, name) or nil)
+  local state, closes = group_state(name, score), score == 0
   if not state and not wanted.others and redis.call('ZCARD', groups_key) + #opened >= MOST_GROUPS then
     open[name] = open_group(others, others)
     return open[name]
@@ -29,10 +30,10 @@ local function open_group(wanted, others)
       allowed = wanted.first, given = 0, number = 0, samples = 0, tops = {}, values = wanted.values, others = wanted.others,
     }
     opened[#opened + 1] = name
-  elseif state.number == 0 and #wanted.ends > 0 then -- the day of a clock change is longer or shorter
+  elseif state.number == 0 and #wanted.ends > 0 and not closes then -- the day of a clock change is longer or shorter
     state.to = ends
   end
-  open[name] = {name = name, state = state, most_samples = wanted.samples, fields = {}}
+  open[name] = {name = name, state = state, closes = closes, most_samples = wanted.samples, fields = {}}
   return open[name]
 end
 
@@ -106,7 +107,7 @@ local function store_groups()
       for suffix, text in pairs(group.fields) do
         redis.call('HSET', digest_key, name .. suffix, text)
       end
-      redis.call('ZADD', groups_key, group.state.to, name)
+      redis.call('ZADD', groups_key, group.closes and 0 or group.state.to, name) -- 0 stays 0
     end
   end
   if folded_alerts > 0 then

@@ -69,8 +69,14 @@ class OperatorOperations(LedgerBase):
         )
 
     def bury(self, integration_id: str, *, reason: str, limit: int = 1000) -> int:
-        """Move up to `limit` waiting deliveries to the dead letters, where they can be read, moved or discarded."""
-        return int(self._calls.run("bury", integration_id, reason, limit))
+        """Move up to `limit` waiting deliveries to the dead letters, where they can be read, moved or discarded.
+
+        Open groups of alerts become deliveries first. Return how many were moved; 0 if nothing is left.
+        """
+        buried, closed = 0, 1
+        while not buried and closed:  # groups without alerts may come before those that have some
+            buried, closed = self._calls.run("bury", integration_id, reason, limit)
+        return buried
 
     def let_go(self, integration_id: str, *, limit: int = 500) -> int:
         """End the hold of up to `limit` held deliveries: they are due now. Return how many."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -12,6 +13,9 @@ from ops.admin.dead_letters import detail, reason, summarize
 
 if TYPE_CHECKING:
     from ops.admin.dead_letters import FoundLetter
+
+_LEVEL: Final = re.compile(r"[0-9]{1,9}")
+"""Bounded, because `int` raises ValueError for more than 4,300 digits. Levels of Wazuh are at most 16."""
 
 
 def letter_json(found: FoundLetter) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def letter_json(found: FoundLetter) -> dict[str, Any]:
         "alert_id": alert.alert_id,
         "rule": {
             "id": alert.rule_id,
-            "level": int(alert.level) if alert.level.isdecimal() else None,
+            "level": int(alert.level) if _LEVEL.fullmatch(alert.level) else None,
             "description": alert.description,
         },
         "agent": {"id": alert.agent_id, "name": alert.agent_name},

@@ -14,7 +14,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from common.errors import CourierError, LedgerMisconfigured, LedgerUnavailable
 from common.version import version
-from ops.console.security import CHALLENGE, Visitor, is_same_site
+from ops.console.security import CHALLENGE, Visitor, is_part_of_other_page, is_same_site
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,12 +59,14 @@ class PageHandler(RequestHandler):
         return self.application.console
 
     def prepare(self) -> None:
-        """Refuse a request without a login, and a form that another site may have sent. Tornado checks the token."""
+        """Refuse a request without a login, or one that another site may have caused. Tornado checks the token."""
         visitor = self.console.logins.visitor(self.request)
         if visitor is None:
             raise PageError(HTTPStatus.UNAUTHORIZED, "log in to see this page")
         self.visitor = visitor
         if self.request.method in {"GET", "HEAD"}:
+            if is_part_of_other_page(self.request):
+                raise PageError(HTTPStatus.FORBIDDEN, "another site may link to the console, not include it")
             return
         if not visitor.may_change:
             raise PageError(

@@ -105,8 +105,16 @@ def long(text: str) -> Markup:
 
 
 def json_document(value: Any) -> Markup:
-    """Return a JSON value as an indented document."""
-    return long(json.dumps(value, indent=2, ensure_ascii=False))
+    """Return a JSON value as an indented document; one that was cut says so.
+
+    What is cut is not encoded: for an alert of 16 MiB, that would stop all other pages for a second.
+    """
+    chunks, length = list[str](), 0
+    for chunk in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+        chunks.append(chunk)
+        if (length := length + len(chunk)) > MAX_LONG_CHARS:
+            return escape(printable("".join(chunks)[:MAX_LONG_CHARS], keep="\n") + "\n… and more")
+    return long("".join(chunks))
 
 
 def time(ms: int | None, *, shown: str = "") -> Markup:

@@ -123,7 +123,19 @@ def is_same_site(request: HTTPServerRequest) -> bool:
     if site := request.headers.get("Sec-Fetch-Site"):
         return site in {"same-origin", "none"}
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+    except ValueError:  # such as `http://[`
+        return False
+
+
+def is_part_of_other_page(request: HTTPServerRequest) -> bool:
+    """Return whether a page of another site asks for this as an image, frame, stream and so on, not as a link.
+
+    It could not read the response, but keep the console and Redis busy. Other ports of this host are other sites, too.
+    """
+    site, target = (request.headers.get(name, "") for name in ("Sec-Fetch-Site", "Sec-Fetch-Dest"))
+    return site in {"cross-site", "same-site"} and target != "document"
 
 
 def _credentials(request: HTTPServerRequest) -> bytes:

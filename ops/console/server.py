@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from typing import TYPE_CHECKING, Final
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from tornado.httpserver import HTTPServer
@@ -14,13 +16,14 @@ from tornado.netutil import bind_sockets
 
 from common.errors import SettingsError
 from common.health.state_file import HealthFile
+from common.logs import Condition
 from ops.console.application import ConsoleApplication
 from ops.monitoring import probe
 from ops.standalone.addresses import console_address
 from ops.standalone.child import STOP_SIGNALS
 
 if TYPE_CHECKING:
-    import socket
+    from tornado.iostream import IOStream
 
     from common.settings.load import Settings
 
@@ -28,8 +31,14 @@ MAX_BODY_BYTES: Final = 2**20
 """A form with the ids of 5,000 dead letters."""
 
 MAX_HEADER_BYTES: Final = 32 * 2**10
-IDLE_TIMEOUT_S: Final = 120.0
+IDLE_TIMEOUT_S: Final = 30.0
 BODY_TIMEOUT_S: Final = 30.0
+
+MAX_CONNECTIONS: Final = 800
+"""Below 1,024, the usual limit of open files: when none is left, `accept` fails, and Tornado calls it for ever."""
+
+UNREAD_TIMEOUT_S: Final = 60
+"""How long a visitor may take none of what is sent: a computer that sleeps, or one that never reads."""
 
 SAMPLE_INTERVAL_MS: Final = 10_000
 """How often the counters are read while no page is open, for the rates of the last minutes."""
@@ -49,10 +58,35 @@ async def _run(settings: Settings, sockets: list[socket.socket]) -> None:
     await serve(settings, sockets, stop)
 
 
+class LimitedServer(HTTPServer):
+    """Closes connections beyond MAX_CONNECTIONS at once, and those of visitors that do not read."""
+
+    _open = 0
+    _full = Condition(_log)
+
+    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        """Serve a connection that was accepted."""
+        if self._open >= MAX_CONNECTIONS:
+            self._full.set("too many connections to the console; closing new ones", extra={"most": MAX_CONNECTIONS})
+            stream.close()
+            return
+        self._open += 1
+        with suppress(OSError, AttributeError):  # only Linux has this option
+            stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1000)
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: object) -> None:
+        """Count a connection that has ended."""
+        self._open -= 1
+        if self._open < MAX_CONNECTIONS // 2:
+            self._full.clear("the console accepts connections again")
+        super().on_close(server_conn)
+
+
 async def serve(settings: Settings, sockets: list[socket.socket], stop: asyncio.Event) -> None:
     """Serve at these sockets until `stop` is set."""
     application = ConsoleApplication(settings)
-    server = HTTPServer(
+    server = LimitedServer(
         application,
         max_body_size=MAX_BODY_BYTES,
         max_buffer_size=MAX_BODY_BYTES,

@@ -1,7 +1,8 @@
 """Opens URLs of Apprise. A plugin makes HTTP requests for one kind of service; the schema of the URL names it.
 
 Refused are plugins that open sockets or run programs, because they would bypass address guard, proxy, certificates and
-time limit, and URLs with several targets, because a retry would send to all of them again.
+time limit; URLs with several targets, because a retry would send to all of them again; and URLs with `template=`,
+because what is in that file of the worker would be sent.
 
 Apprise is imported when the first URL is opened: it takes half a second and 20 MiB.
 """
@@ -82,7 +83,13 @@ def open_plugin(url: str) -> NotifyBase:
         plugin = None
     if plugin is None:
         raise PluginError(_not_accepted(kind))
+    _never_log_out(type(plugin))
     _check_module(type(plugin).__module__)  # the URL may be one of https:// that a service gives itself
+    if _reads_a_file(plugin):
+        raise PluginError(
+            "has template=, but Courier does not let a URL choose a file of the worker whose content is sent: remove "
+            "it, and write the message with templates of Courier"
+        )
     plugin.retry = 0  # also if the URL says otherwise, as below; the length counts each retry as a target
     if len(plugin) > 1:
         raise PluginError(
@@ -116,6 +123,27 @@ def _check_module(module: str) -> None:
     if not module.startswith(_PLUGINS) or name in NOT_BY_HTTP:
         instead = f'; use service = "{INSTEAD[name]}"' if name in INSTEAD else ""
         raise PluginError(f"is for {name}, which Courier refuses because it does not use HTTP{instead}")
+
+
+def _never_log_out(kind: type[NotifyBase]) -> None:
+    """Remove the destructor of a plugin and its base classes.
+
+    It would log out by a request of its own: outside of `sessions.through`, so without address guard, proxy and time
+    limit, and in whatever thread the plugin is deleted.
+    """
+    for one in kind.__mro__:
+        if one.__module__.startswith(_PLUGINS) and "__del__" in vars(one):
+            del one.__del__  # type: ignore[attr-defined]  # the line above looks for it
+
+
+def _reads_a_file(plugin: NotifyBase) -> bool:
+    """Return whether the plugin would send the content of a file. `keyfile` is one that it signs with."""
+    from apprise import AppriseAttachment  # noqa: PLC0415 — as above
+
+    files = (
+        value for name, value in vars(plugin).items() if name != "keyfile" and isinstance(value, AppriseAttachment)
+    )
+    return any(len(one) for one in files)
 
 
 def _not_accepted(kind: type[NotifyBase] | None) -> str:

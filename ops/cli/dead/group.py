@@ -184,7 +184,7 @@ def bury(settings: Settings, /, *, ids: tuple[str, ...], words: tuple[str, ...],
     named = combined(ids, words)
     with open_session(settings) as session:
         chosen = resolve(session, named, removed=removed)
-        waiting = {one: status.waiting for one, status in session.ledger.statuses(chosen).items()}
+        waiting = {one: status.waiting + status.groups for one, status in session.ledger.statuses(chosen).items()}
         if any(waiting.values()) and not yes:
             each = " and ".join(f"{count} waiting deliveries of {session.label(one)}" for one, count in waiting.items())
             click.confirm(plain(f"Bury {each}?"), abort=True)

@@ -56,12 +56,12 @@ class DeadLetterPage(PageHandler):
     async def show(self) -> None:
         """Show the letter: its attempts, the last response and the alert."""
         key = self.text("letter", max_chars=4000)
-        found, now_ms = await self.console.read(
-            lambda session: (list(find_keys(session, [key])), session.ledger.now_ms())
+        letters, now_ms = await self.console.read(
+            lambda session: ([full_letter_json(one) for one in find_keys(session, [key])], session.ledger.now_ms())
         )
-        if not found:
+        if not letters:
             raise PageError(HTTPStatus.NOT_FOUND, "this is no dead letter, or no longer: it was replayed or discarded")
-        self.render_page("dead_letter.html", key=key, letter=full_letter_json(found[0]), now_ms=now_ms)
+        self.render_page("dead_letter.html", key=key, letter=letters[0], now_ms=now_ms)
 
 
 def _list(session: LedgerSession, query: Query, skip: int) -> Listed:

@@ -262,6 +262,19 @@ def test_bury_takes_open_groups_along(ledger: Ledger) -> None:
     assert (ledger.status(ID).groups, totals(ledger)) == (0, (0, 5, 2, 5, 0))
 
 
+def test_bury_takes_all_groups_also_behind_many_without_alerts(ledger: Ledger, clock: Clock) -> None:
+    quiet = [group(str(one), first=1) for one in range(MAX_RELEASE_CLOSES + 20)]
+    commit(ledger, [part(3, of=one + 1) for one in range(len(quiet))], *quiet)
+    clock.now_s += 60
+    release(ledger)
+    release(ledger)
+    assert ledger.status(ID).groups == len(quiet)
+    commit(ledger, [part(7)], group("z", every_ms=120_000))
+    assert ledger.bury(ID, reason="buried") == 1
+    assert json.loads(next(ledger.dead_letters(ID)).delivery.alert)["courier"]["digest"]["count"] == 7
+    assert (ledger.status(ID).groups, ledger.bury(ID, reason="buried")) == (0, 0)
+
+
 def test_groups_of_other_terms_close_at_once(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, [part(5)], group("a", first=1))
     ledger.end_groups({ID: "p:"})
@@ -295,10 +308,65 @@ def test_windows_end_as_planned_if_the_clock_is_set_back(ledger: Ledger, clock: 
     assert len(release(ledger)) == 1
 
 
-@pytest.mark.parametrize("state", [b"", b"no json", b"[]", b'{"from":1}', b'{"number":"NaN"}'])
-def test_a_malformed_group_costs_only_itself(ledger: Ledger, clock: Clock, client: redis.Redis, state: bytes) -> None:
+def test_a_flood_has_windows_of_the_same_length_after_the_clock_was_set_back(ledger: Ledger, clock: Clock) -> None:
+    release(ledger)
+    commit(ledger, [part(4)], group(first=2))
+    clock.now_s -= 86_400
+    release(ledger)
+    commit(ledger, [part(5)], group(first=2))
+    clock.now_s += 60
+    assert [one["courier"]["digest"]["count"] for one in digests(ledger)] == [9]
+    commit(ledger, [part(6)], group(first=2))
+    clock.now_s += 60
+    assert [one["courier"]["digest"]["count"] for one in digests(ledger)] == [6]
+
+
+def test_what_is_folded_after_an_operator_let_a_group_go_goes_with_it(ledger: Ledger) -> None:
+    held = group("held1:a", every_ms=0, ends_ms=(ledger.now_ms() + 3_600_000,))
+    commit(ledger, [part(2)], held)
+    assert ledger.let_go(ID) == 1
+    commit(ledger, [part(3)], held)
+    assert [one["courier"]["digest"]["count"] for one in digests(ledger)] == [5]
+
+
+ODD = ("NaN", "-NaN", "Infinity", "1e999", "1e308", "-1e308", "-1", "0.5", '"x"', "null", "[]", "{}", "[[1]]", "true")
+
+
+def odd_states(state: dict[str, Any]) -> list[bytes]:
+    """Return the state with each of its values replaced by odd ones, and some texts that are no state."""
+    texts = ["", "no json", "[]", '{"from":1}', "[" * 2_000, json.dumps(state | {"more": [[[]]]})]
+    for name in state:
+        texts += [json.dumps(state | {name: "PLACE"}).replace('"PLACE"', odd) for odd in ODD]
+    texts += [json.dumps(state | {"more": "PLACE"}).replace('"PLACE"', odd) for odd in ODD]
+    counter = '{"field":"f","numbers":{"a":1,"b":PLACE,"c":2,"d":3},"approximate":PLACE}'
+    for odd in ODD:
+        for top in (counter, "PLACE", '{"field":"f","numbers":PLACE}'):
+            texts.append(json.dumps(state | {"tops": ["TOP"]}).replace('"TOP"', top.replace("PLACE", odd)))
+        texts.append(json.dumps(state | {"oldest": ["PLACE", "x"]}).replace('"PLACE"', odd))
+    return [one.encode() for one in texts]
+
+
+def test_a_malformed_group_costs_only_itself(ledger: Ledger, clock: Clock, client: redis.Redis) -> None:
+    tops = [Top("f", [("a", 1), ("b", 2)])]
+    commit(ledger, [part(2, tops=tops)], group("a"))
+    for state in odd_states(json.loads(client.hget(digest_key(ID), "p:a") or b"")):
+        client.flushdb()
+        commit(ledger, [part(2, tops=tops), part(3, of=2)], group("a"), group("b"))
+        client.hset(digest_key(ID), "p:a", state)
+        assert commit(ledger, [part(1, tops=tops)], group("a")) == Stored(0, 1), state
+        client.hset(digest_key(ID), "p:a", state)
+        clock.now_s += 60
+        found = [one for one in release(ledger) if "digest:p:b:" in one]
+        assert len(found) == 1, state
+        begun = ledger.begin(ID, found, token="w", lease_s=60)
+        assert json.loads(begun[0].alert)["courier"]["digest"]["count"] == 3
+        counted = ledger.status(ID).totals
+        assert (counted["folded"], counted["digested"] - 3 >= 0) == (6, True), state
+
+
+def test_a_malformed_group_is_lost_and_the_numbers_show_it(ledger: Ledger, clock: Clock, client: redis.Redis) -> None:
     commit(ledger, [part(2), part(3, of=2)], group("a"), group("b"))
-    client.hset(digest_key(ID), "p:a", state)
+    client.hset(digest_key(ID), "p:a", b"no json")
     clock.now_s += 60
     assert len(release(ledger)) == 1
     status = ledger.status(ID)

@@ -5,6 +5,7 @@ import logging
 import re
 from html import unescape
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
@@ -137,6 +138,14 @@ def test_any_id_can_be_selected(ledger: Ledger, operator: Visitor, name: str) ->
     fields = confirm(operator, [("action", "discard"), ("letter", key)])
     operator.post("/dead/act", [*fields, ("reason", "odd")])
     assert ids(ledger, "slack") == set()
+
+
+@pytest.mark.parametrize("level", ['"' + "9" * 5000 + '"', "9" * 5000, "1e999", "NaN", '"\u00b2"', '"\\ud800"', "[]"])
+def test_any_level_is_shown(ledger: Ledger, operator: Visitor, level: str) -> None:
+    alert = f'{{"rule":{{"id":"odd","level":{level}}}}}'.encode()
+    ledger.import_dead("slack", [DeadLetter(Delivery("d-1", Header(committed_ms=1), alert), 1)])
+    (key,) = keys(operator)
+    assert "odd" in operator.get(f"/dead/letter?{urlencode({'letter': key})}").text
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def test_a_value_can_neither_leave_its_place_nor_hide(text: str) -> None:
 def test_long_words_are_cut() -> None:
     assert rendered("{{ text }}", text="x" * 100_000) == "x" * MAX_CHARS + "…"
     assert rendered("{{ text | long }}", text="x" * 200_100).endswith("x\n… 100 more characters")
+    assert rendered("{{ value | json }}", value=["x" * 9] * 100_000).endswith("\n… and more")
 
 
 def test_times_are_utc_and_readable_by_scripts() -> None:

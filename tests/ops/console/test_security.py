@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import logging
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ops.console.security import HEADERS
 from tests.support.console import LOGIN, ConsoleServer, Visitor
+from tests.support.recorder import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +79,7 @@ def test_a_form_needs_the_token_of_a_page(operator: Visitor) -> None:
     [
         ({"Origin": "https://attacker.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 405),
@@ -85,6 +89,15 @@ def test_a_form_of_another_site_is_refused_even_with_a_token(
     operator: Visitor, headers: dict[str, str], status: int
 ) -> None:
     assert operator.post("/", headers=headers).status == status
+
+
+@pytest.mark.parametrize("path", ["/", "/dead", "/live/overview"])
+@pytest.mark.parametrize("target", ["empty", "image", "iframe", "script"])
+def test_other_sites_can_link_to_pages_but_not_include_them(operator: Visitor, path: str, target: str) -> None:
+    for site in ("cross-site", "same-site"):
+        assert operator.get(path, Sec_Fetch_Site=site, Sec_Fetch_Dest=target).status == 403
+    assert operator.get("/dead", Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="document").status == 200
+    assert operator.get("/dead", Sec_Fetch_Site="same-origin", Sec_Fetch_Dest=target).status == 200
 
 
 def test_the_cookie_is_of_no_use_to_other_sites(operator: Visitor) -> None:
@@ -98,6 +111,31 @@ def test_requests_have_a_maximum_size(console: ConsoleServer, operator: Visitor)
     with pytest.raises(OSError, match=r"."):
         # The server closes the connection without reading the rest.
         raise OSError(operator.post("/", [("reason", "x" * (2 << 20))]).status)
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00.css", "..%2fhandler.py", "%2e%2e/handler.py", "/etc/passwd", ""])
+def test_no_other_file_is_served_and_an_odd_name_is_no_error(
+    operator: Visitor, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    assert operator.get(f"/static/{name}").status == 404
+    assert [one for one in caplog.records if one.exc_info] == []
+
+
+def test_connections_beyond_the_limit_are_closed_at_once(
+    console: ConsoleServer, operator: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("ops.console.server.MAX_CONNECTIONS", 3)
+    slow = [socket.create_connection(("127.0.0.1", console.port), timeout=30) for _ in range(4)]
+    try:
+        slow[0].sendall(b"GET / HTTP/1.1\r\n")
+        assert slow[3].recv(1) == b""
+    finally:
+        for one in slow:
+            one.close()
+    assert eventually(lambda: "accepts connections again" in caplog.text)
+    assert caplog.text.count("too many connections") == 1
+    assert operator.get("/").status == 200
 
 
 def test_without_a_login_everybody_may_read_and_nobody_change(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -275,6 +276,25 @@ def test_calls_at_the_same_time_do_not_see_each_other_s_responses(policy: MakePo
     assert requests.get(local.url, timeout=5).text == local.body.decode()  # others use requests as ever
 
 
+LOGGED_IN: dict[str, dict[str, Any]] = {
+    "matrixs://me:pass@matrix.example.org/#soc": {"access_token": "t", "home_server": "h", "user_id": "@me:h"},
+    "embys://me@emby.example.org": {"access_token": "t", "user_id": "u"},
+    "twist://pass:me@example.org/soc": {"token": "t"},
+    f"ringc://15551234567:{KEY}@{KEY[:22]}/{KEY[:22]}/15551235553": {"_access_token": "t", "_expire_time": 1e12},
+}
+
+
+@pytest.mark.parametrize("url", LOGGED_IN)
+def test_a_plugin_that_is_no_longer_used_makes_no_request_of_its_own(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", lambda *_arguments, **_named: sent.append(url))
+    plugin = open_plugin(url)
+    vars(plugin).update(LOGGED_IN[url])
+    del plugin
+    gc.collect()
+    assert sent == []
+
+
 def test_apprise_logs_nothing(sending: Sending, local: Web, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     local.status, local.body = 500, KEY.encode()
@@ -319,6 +339,11 @@ NO_HTTP = ", which Courier refuses because it does not use HTTP"
             "is not accepted by Apprise as one of Discord: see https://appriseit.com/services/discord/",
         ),
         (f"slack://T1JJ3T3L2/A1BRTD4JD/{KEY[:24]}/#a/#b", "names 2 targets: write one integration for each, so that"),
+        (f"slack://T1JJ3T3L2/A1BRTD4JD/{KEY[:24]}/#a?template=/etc/passwd", "has template=, but Courier"),
+        (f"https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/{KEY[:24]}?template=/etc/passwd", "has template=, but"),
+        (f"discord://4174216298/{KEY}?template=https://example.org/x", "has template=, but Courier"),
+        (f"tgram://123456789:{KEY}/12315544/?template=file:///etc/passwd", "has template=, but Courier"),
+        (f"workflows://flow.example.org/{KEY}/{KEY}?template=x.json", "has template=, but Courier"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_without_quoting_it(url: str, problem: str) -> None:

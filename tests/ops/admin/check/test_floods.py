@@ -67,6 +67,13 @@ def test_a_flood_of_the_day_before_is_none(tmp_path: Path) -> None:
     assert found(write_log(tmp_path / "alerts.json", [*(0.0 for _ in range(300)), 86_401.0])) == {}
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00.000+1400", "9999-12-31T23:59:59.999-2359"])
+def test_a_time_that_is_in_no_year_is_none(tmp_path: Path, moment: str) -> None:
+    log = tmp_path / "alerts.json"
+    log.write_text(f'{{"timestamp":"{moment}","rule":{{"level":5,"id":"5710"}}}}\n' * 300)
+    assert found(log) == {}
+
+
 def test_the_time_and_the_bytes_that_are_read_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = write_log(tmp_path / "alerts.json", [0.0] * 5_000)
     monkeypatch.setattr(recent, "BLOCK_BYTES", 8_100)
