@@ -28,6 +28,6 @@ def parse_time(text: str, now: datetime, *, zone: tzinfo | None = None) -> datet
             raise ValueError("it is too long ago") from None
     moment = datetime.fromisoformat(text)
     try:
-        return moment if moment.tzinfo else moment.replace(tzinfo=zone).astimezone()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone()
     except (OverflowError, OSError):
         raise ValueError("it is out of range") from None
