@@ -59,7 +59,11 @@ def id_of(alert: Mapping[str, Any]) -> str:
 
 def level_of(alert: Mapping[str, Any]) -> int:
     """Return the level of an alert's rule, 0 if it has none."""
-    level = _object(alert.get("rule")).get("level")
+    return level_number(_object(alert.get("rule")).get("level"))
+
+
+def level_number(level: object) -> int:
+    """Return the level that a value is, 0 if it is none."""
     if not isinstance(level, int | float) or isinstance(level, bool):
         return 0
     try:
