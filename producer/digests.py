@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from common.conditions import compile_all, parse_condition, parse_named_conditions
@@ -189,8 +190,9 @@ def set_folders(subscriptions: Mapping[str, Subscription], config: ConfigFile, l
 
 
 def _top(field: str, values: Sequence[Value]) -> Top:
-    counted = Counter[str]()
+    counted: dict[str, int] = {}
     for value, number in Counter(values).items():
-        for text in {*map(top_value, texts(value))}:
-            counted[text] += number
-    return Top(cut(field, 100), counted.most_common(MAX_VALUES), len(counted) > MAX_VALUES)
+        for text in (top_value(value),) if isinstance(value, str) else {*map(top_value, texts(value))}:
+            counted[text] = counted.get(text, 0) + number
+    most = sorted(counted.items(), key=itemgetter(1), reverse=True)[:MAX_VALUES]
+    return Top(cut(field, 100), most, len(counted) > MAX_VALUES)

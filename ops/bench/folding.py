@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Final
 
 from common.ledger import Ledger
 from common.settings.digest import Digest
-
 from ops.bench.alerts import alert, alerts
 from ops.bench.commit_rate import SLACK, Bench, Committing, batches, commit, reading_of
 from ops.bench.footprint import memory
