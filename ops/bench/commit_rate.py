@@ -39,7 +39,7 @@ from producer.cursors.subscription import Subscription, split_into_commits
 from producer.digests import Folder
 from producer.filters.decode import decode_alert
 from producer.group_commit import commit_together
-from producer.loop import BATCH_BYTES
+from producer.read_ahead import BATCH_BYTES
 from producer.reading import Reading
 
 if TYPE_CHECKING:
