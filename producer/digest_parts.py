@@ -6,6 +6,8 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from common.ledger.digest_types import MAX_SAMPLE_BYTES, MAX_VALUE_BYTES
 
 if TYPE_CHECKING:
@@ -26,10 +28,12 @@ _BASE_MEMBERS: Final = ("agent", "manager", "decoder", "location")
 _MAX_LEVEL: Final = 2**31 - 1
 
 
-def cut(text: str, chars: int, most_bytes: int = 10**9) -> str:
+def cut(text: str, chars: int, most_bytes: int | None = None) -> str:
     """Return at most `chars` characters of a text, fewer if they take more bytes in JSON, without lone surrogates."""
     text = text[:chars].encode("utf-8", "replace").decode()
-    return text if len(_json(text).encode()) <= most_bytes else text[: most_bytes // 6 - 2]  # \u0000 has six
+    if most_bytes is None or len(_json(text).encode()) <= most_bytes:
+        return text
+    return text[: most_bytes // 6 - 2]  # \u0000 has six
 
 
 def top_value(text: str) -> str:
@@ -59,7 +63,11 @@ def id_of(alert: Mapping[str, Any]) -> str:
 
 def level_of(alert: Mapping[str, Any]) -> int:
     """Return the level of an alert's rule, 0 if it has none."""
-    level = _object(alert.get("rule")).get("level")
+    return level_number(_object(alert.get("rule")).get("level"))
+
+
+def level_number(level: object) -> int:
+    """Return the level that a value is, 0 if it is none."""
     if not isinstance(level, int | float) or isinstance(level, bool):
         return 0
     try:
@@ -141,12 +149,22 @@ def _text(value: object, chars: int) -> str:
 def _whole(value: object, most_bytes: int) -> str:
     """Return a value in JSON, '' if it is too large or nested, or has a number that JSON does not have."""
     try:
-        text = _json(value).encode("utf-8", "replace").decode()
+        text = _json(value).encode("utf-8", "replace")
     except (ValueError, TypeError, RecursionError):  # NaN, or digits that Python does not convert
         return ""
-    is_small = len(text.encode()) <= most_bytes and text.count("[") + text.count("{") <= MAX_BRACKETS
-    return text if is_small else ""
+    is_small = len(text) <= most_bytes and text.count(b"[") + text.count(b"{") <= MAX_BRACKETS
+    return text.decode() if is_small else ""
 
 
 def _json(value: object) -> str:
+    """Return a value in JSON. Raises ValueError, TypeError or RecursionError if it is none.
+
+    msgspec takes a fifth of the time, but writes null for a number that JSON does not have.
+    """
+    try:
+        text = msgspec.json.encode(value)
+    except (ValueError, TypeError, OverflowError, RecursionError):  # what only the lenient reader accepts
+        text = b"null"
+    if b"null" not in text:
+        return text.decode()
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -17,7 +17,7 @@ from producer.foreign_writes import ForeignWrites
 from producer.group_commit import GroupWindow
 from producer.holds import Holds
 from producer.matching import Matcher
-from producer.reading import Reading
+from producer.read_ahead import read_ahead
 from producer.registry_repair import RegistryRepair
 from producer.silences import Silences
 from producer.status_report import StatusReporter
@@ -40,13 +40,6 @@ if TYPE_CHECKING:
     from producer.metrics import ProducerMetrics
     from producer.quarantine import Quarantine
     from producer.source import Source
-
-BATCH_BYTES: Final = 1024 * 1024
-MAX_READS_PER_COMMIT: Final = 4
-COMMIT_BYTES: Final = 64 * 1024
-"""Each commit costs a round trip to Redis. So up to MAX_READS_PER_COMMIT batches are read before their matches are
-committed, or fewer once the matches reach COMMIT_BYTES per integration on average. Only matching lines stay in memory.
-"""
 
 IDLE_WAIT_S: Final = 1.0
 RETRY_DELAY_S: Final = 1.0
@@ -153,7 +146,8 @@ class Producer:
         # A copy of the subscriptions by cursor, since a commit moves their cursors.
         for cursor, subscriptions in self._by_cursor(now_s).items() if not self._intake_paused else ():
             self._matcher.running = self._silences.running()
-            reading, after, at_end = self._read(cursor)
+            folding = [one.integration.id for one in subscriptions if one.folder]
+            reading, after, at_end = read_ahead(self._source, self._matcher, cursor, folding)
             busy = busy or not at_end
             stored = self._committer.commit(subscriptions, reading, after, now_s, flush=is_due or at_end)
             self._matcher.counts["matched"] += stored
@@ -230,17 +224,6 @@ class Producer:
             self._publish_status()
         except LedgerUnavailable as error:
             _log.warning("last cursors not written: %s; some alerts will be read again", error)
-
-    def _read(self, cursor: str) -> tuple[Reading, str, bool]:
-        """Return what each integration gets and does not get, the cursor behind it, and whether that is the end."""
-        reading, size = Reading(), 0
-        for _ in range(MAX_READS_PER_COMMIT):
-            batch = self._source.read(cursor, BATCH_BYTES)
-            size += self._matcher.match(batch, reading)
-            cursor = batch.cursor
-            if batch.at_end or size >= COMMIT_BYTES * len(reading.matches):
-                break
-        return reading, cursor, batch.at_end
 
     def _heartbeat(self) -> None:
         """Once a second: reload a changed configuration, verify the cursors in Redis, and publish the status."""

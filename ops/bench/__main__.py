@@ -33,6 +33,7 @@ ALL: Final = {
     "isolation": "--flood 2000 --seconds 4 --rounds 1",
     "scanning": "--alerts 50000 --rounds 3",
     "commit_rate": "--rounds 2",
+    "folding": "--rounds 2 --memory-alerts 100000",
     "commit": "--idle-s 5 --alerts 100",
     "scripts": "--alerts 40 --rounds 2",
     "memory": "--gib 1",

@@ -21,13 +21,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.fernet import Fernet
 
 from common.integration import Integration
 from common.ledger import Ledger
-from common.ledger.keys import cursor_key, keys_of
+from common.ledger.keys import cursor_key, digest_key, groups_key, keys_of
 from common.registry.encryption import Cipher
 from common.settings.load import load_settings
 from ops.bench.alerts import alerts
@@ -36,29 +36,33 @@ from ops.bench.system import cpu_s, server_alone
 from producer.alertlog.log_lines import LogLine, LogLines
 from producer.cursors.signatures import CursorSigner
 from producer.cursors.subscription import Subscription, split_into_commits
+from producer.digests import Folder
+from producer.filters.decode import decode_alert
 from producer.group_commit import commit_together
-from producer.loop import BATCH_BYTES
+from producer.read_ahead import BATCH_BYTES
 from producer.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import redis
 
+    from common.settings.digest import Digest
     from ops.standalone.embedded_redis import EmbeddedServer
     from producer.source import Line
 
 RATE_GOAL: Final = 30_000
 RATIO_GOAL: Final = 0.6
+SLACK: Final = Integration(id="slack", name="slack")
 FILE: Final = "697db7c00123456789ab"
 """An example of a log file's fingerprint."""
 
 
-def batches(count: int) -> list[list[LogLine]]:
-    """Return `count` alerts in batches of about BATCH_BYTES, as the source returns them."""
+def batches(alerts: Iterable[bytes]) -> list[list[LogLine]]:
+    """Return lines of the log in batches of about BATCH_BYTES, as the source returns them."""
     found: list[list[LogLine]] = [[]]
     start = first = 0
-    for line in alerts(count):
+    for line in alerts:
         if start - first >= BATCH_BYTES:
             found.append([])
             first = start
@@ -67,22 +71,38 @@ def batches(count: int) -> list[list[LogLine]]:
     return found
 
 
-def commit(client: redis.Redis, lines: list[list[LogLine]]) -> None:
+class Committing:
+    """The producer's commits for one integration without filters. With a `digest` they fold alerts."""
+
+    def __init__(
+        self, client: redis.Redis, digest: Digest | None = None, *, clock: Callable[[], float] | None = None
+    ) -> None:
+        settings = load_settings(file=None, environment={}, cwd=Path("/"))
+        signer = CursorSigner(Cipher(Fernet.generate_key()), "bench")
+        self._ledger = Ledger(client, clock=clock)
+        self._subscription = Subscription(SLACK, settings.policy(SLACK), cursor="", committed="", signer=signer)
+        self._subscription.folder = Folder(SLACK, digest, {}, decode_alert) if digest else None
+
+    def commit(self, reading: Reading, after: str) -> int:
+        """Commit what was read up to the cursor `after`. Return the number of alerts."""
+        now_ms = self._ledger.now_ms() if self._subscription.folder else 0
+        commits = {SLACK.id: self._subscription.commits("bench", reading, after, 0.0, ledger_ms=now_ms)}
+        return commit_together(commits, lambda commits: self._ledger.commit_all(commits, {})[0])[SLACK.id]
+
+
+def reading_of(batch: list[LogLine]) -> Reading:
+    """Return what the producer has read if all these lines match."""
+    reading = Reading()
+    reading.matches[SLACK.id] = [*batch]
+    reading.add_batch(LogLines(batch), len(batch), has_matches=True)
+    return reading
+
+
+def commit(client: redis.Redis, lines: list[list[LogLine]], digest: Digest | None = None) -> None:
     """Commit every batch through the producer's Subscription."""
-    slack = Integration(id="slack", name="slack")
-    settings = load_settings(file=None, environment={}, cwd=Path("/"))
-    signer = CursorSigner(Cipher(Fernet.generate_key()), "bench")
-    ledger, subscription = (
-        Ledger(client),
-        Subscription(slack, settings.policy(slack), cursor="", committed="", signer=signer),
-    )
-    stored = 0
+    committing, stored = Committing(client, digest), 0
     for batch in lines:
-        reading = Reading()
-        reading.matches[slack.id] = [*batch]
-        reading.add_batch(LogLines(batch), len(batch), has_matches=True)
-        commits = {slack.id: subscription.commits("bench", reading, batch[-1].next_cursor, 0.0)}
-        stored += commit_together(commits, lambda commits: ledger.commit_all(commits, {})[0])[slack.id]
+        stored += committing.commit(reading_of(batch), batch[-1].next_cursor)
     if stored != sum(map(len, lines)):
         raise SystemExit(f"only {stored} alerts were committed")
 
@@ -109,6 +129,14 @@ def _chunks(lines: list[list[LogLine]]) -> Iterator[list[Line]]:
 Way = Callable[["redis.Redis", list[list[LogLine]]], None]
 
 
+class Turn(NamedTuple):
+    """Alerts a second, and the CPU for each in microseconds: of the server, and of the server and this process."""
+
+    per_s: float
+    server_cpu_us: float
+    cpu_us: float
+
+
 class Bench:
     """One server and the alerts that each way writes to it."""
 
@@ -116,15 +144,15 @@ class Bench:
         self._server, self._client, self._lines = server, client, lines
         self._count = sum(map(len, lines))
 
-    def rate(self, way: Way) -> tuple[float, float]:
-        """Write all alerts in this way. Return alerts a second and the server's CPU for each in microseconds."""
+    def rate(self, way: Way) -> Turn:
+        """Write all alerts in this way."""
         pid = self._server.pid or 0
-        cpu, start_s = cpu_s(pid), time.perf_counter()
+        cpu, own, start_s = cpu_s(pid), time.process_time(), time.perf_counter()
         way(self._client, self._lines)
-        took_s = time.perf_counter() - start_s
+        took_s, own = time.perf_counter() - start_s, time.process_time() - own
         spent = cpu_s(pid) - cpu
-        self._client.delete("plain", cursor_key("slack"), *keys_of("slack"))
-        return self._count / took_s, 1e6 * spent / self._count
+        self._client.delete("plain", cursor_key("slack"), groups_key("slack"), digest_key("slack"), *keys_of("slack"))
+        return Turn(self._count / took_s, 1e6 * spent / self._count, 1e6 * (spent + own) / self._count)
 
 
 def measure(count: int, rounds: int) -> list[Figure]:
@@ -132,26 +160,26 @@ def measure(count: int, rounds: int) -> list[Figure]:
     with server_alone() as (server, client):
         client.config_set("auto-aof-rewrite-percentage", 0)
         client.config_set("lazyfree-lazy-user-del", "no")  # else the deletion continues during the next turn
-        bench = Bench(server, client, batches(count))
+        bench = Bench(server, client, batches(alerts(count)))
         found = [[bench.rate(way) for way in (commit, plain, one_command)] for _ in range(rounds + 1)][1:]
     ours, pipelined, at_once = ([one[way] for one in found] for way in range(3))
     return [
-        Figure("commits_per_s", _firsts(ours), "more", RATE_GOAL),
-        Figure("pipelined_per_s", _firsts(pipelined)),
+        Figure("commits_per_s", _rates(ours), "more", RATE_GOAL),
+        Figure("pipelined_per_s", _rates(pipelined)),
         Figure("ratio_to_pipelined", _ratios(ours, pipelined), "more", RATIO_GOAL),
-        Figure("one_command_per_s", _firsts(at_once)),
+        Figure("one_command_per_s", _rates(at_once)),
         Figure("ratio_to_one_command", _ratios(ours, at_once)),
-        Figure("commit_server_cpu_us", tuple(cpu for _, cpu in ours), "less"),
-        Figure("pipelined_server_cpu_us", tuple(cpu for _, cpu in pipelined)),
+        Figure("commit_server_cpu_us", tuple(one.server_cpu_us for one in ours), "less"),
+        Figure("pipelined_server_cpu_us", tuple(one.server_cpu_us for one in pipelined)),
     ]
 
 
-def _firsts(found: list[tuple[float, float]]) -> tuple[float, ...]:
-    return tuple(rate for rate, _ in found)
+def _rates(found: list[Turn]) -> tuple[float, ...]:
+    return tuple(one.per_s for one in found)
 
 
-def _ratios(ours: list[tuple[float, float]], other: list[tuple[float, float]]) -> tuple[float, ...]:
-    return tuple(one / reference for (one, _), (reference, _) in zip(ours, other, strict=True))
+def _ratios(ours: list[Turn], other: list[Turn]) -> tuple[float, ...]:
+    return tuple(one.per_s / reference.per_s for one, reference in zip(ours, other, strict=True))
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from ops.bench.corpus import corpus
 from ops.bench.report import Figure, report
 from producer.alertlog import AlertLog
 from producer.filters.index import FilterIndex
-from producer.loop import BATCH_BYTES
+from producer.read_ahead import BATCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

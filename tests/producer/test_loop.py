@@ -18,7 +18,8 @@ from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from common.reports.producer import fetch_producer_reports
 from producer.cursors.signatures import CursorSigner
-from producer.loop import COMMIT_BYTES, MAX_READS_PER_COMMIT, RETRY_DELAY_S
+from producer.loop import RETRY_DELAY_S
+from producer.read_ahead import COMMIT_BYTES, MAX_READS_PER_COMMIT
 from tests.support.proxy import Proxy
 from tests.support.sources import cursor_before
 from tests.support.world import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
@@ -48,7 +49,7 @@ def test_new_integration_starts_at_the_end_of_the_log(world: World) -> None:
 def test_flood_fills_tasks_but_few_matches_dispatch_at_once(
     client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producer.loop.MAX_READS_PER_COMMIT", 1)
+    monkeypatch.setattr("producer.read_ahead.MAX_READS_PER_COMMIT", 1)
     seldom = SHUFFLE_BLOCK.replace("</integration>", "<level>7</level></integration>")
     world = World(client, tmp_path, SLACK_BLOCK.format(""), seldom, batch_max=25)  # as above
     producer = world.producer()
@@ -70,7 +71,7 @@ def test_flood_fills_tasks_but_few_matches_dispatch_at_once(
 def test_end_of_a_flood_is_dispatched_although_its_last_lines_match_nothing(
     client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producer.loop.MAX_READS_PER_COMMIT", 1)
+    monkeypatch.setattr("producer.read_ahead.MAX_READS_PER_COMMIT", 1)
     world = World(client, tmp_path, SLACK_BLOCK.format("<level>7</level>"), batch_max=25)  # as above
     producer = world.producer()
     producer.run_once()
@@ -106,6 +107,20 @@ def test_batch_with_many_matches_is_committed_alone(client: redis.Redis, tmp_pat
     assert [producer.run_once() for _ in range(2)] == [True, True]
     assert world.source.reads == [cursor_before(0), cursor_before(10)]
     assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == 20
+
+
+def test_batches_with_many_matches_are_committed_together_if_they_are_folded(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    (tmp_path / "courier.toml").write_text("[integrations.slack.digest]\nby = []\n")
+    world = World(client, tmp_path)  # as above
+    producer = world.producer()
+    producer.run_once()
+    world.append(*[alert(0).replace(b'"x"', b'"%s"' % (b"x" * (2 * COMMIT_BYTES // 10)))] * 40)
+    world.source.reads.clear()
+    producer.run_once()
+    assert world.source.reads == [cursor_before(n) for n in (0, 10, 20, 30)]
+    assert world.ledger.status("slack").in_groups == 40
 
 
 def test_restarted_producer_continues_at_its_cursor(world: World) -> None:

@@ -268,7 +268,7 @@ class FollowingList(Following):
 def test_existing_alerts_are_committed_exactly_once(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch, examples: int, machine: type[Following]
 ) -> None:
-    monkeypatch.setattr("producer.loop.BATCH_BYTES", 200)
+    monkeypatch.setattr("producer.read_ahead.BATCH_BYTES", 200)
     monkeypatch.setattr("producer.cursors.subscription.MAX_COMMIT_DELIVERIES", 2)
     run_state_machine_as_test(
         lambda: machine(client),  # type: ignore[arg-type]  # any factory will do

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.bench import __main__ as runner
-from ops.bench import delivery, raw_http, scanning, scripts, stock_loop
+from ops.bench import delivery, folding, raw_http, scanning, scripts, stock_loop
 from ops.bench import report as reporting
 from ops.bench.alerts import alerts
 from ops.bench.compare import changes
@@ -153,3 +153,12 @@ def test_scanning_reads_every_line_or_fails(case: str, tmp_path: Path) -> None:
     assert scanning.ours_s(path, scanning.CASES[case], 50) > 0
     with pytest.raises(RuntimeError, match="50 lines were read of 51"):
         scanning.ours_s(path, scanning.CASES[case], 51)
+
+
+def test_folding_commits_and_folds_every_alert() -> None:
+    rates = {figure.name: figure.median for figure in folding.rates(300, 1)}
+    assert rates["commit_digest_ratio"] > 0
+    assert rates["many_first_3_cpu_us"] > 0
+    memory, messages = folding.footprint(2_500)
+    assert memory.median > 0
+    assert messages.median == folding.MANY_GROUPS
