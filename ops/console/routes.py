@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ops.console.pages import overview
 from ops.console.pages.dead_letter_changes import ActPage, ConfirmPage
+from ops.console.pages.dead_letter_export import ExportPage
 from ops.console.pages.dead_letters import DeadLetterPage, DeadLettersPage
 from ops.console.pages.overview import OverviewPage
 
@@ -31,6 +32,7 @@ PAGES: Final = (
     Page("/dead/letter", DeadLetterPage),
     Page("/dead/confirm", ConfirmPage),
     Page("/dead/act", ActPage),
+    Page("/dead/export", ExportPage),
 )
 
 TOPICS: Final[Mapping[str, Callable[[Console], Awaitable[Fragments]]]] = {

@@ -153,7 +153,6 @@ def test_the_pages_are_reached_through_the_ingress_only(role: str) -> None:
     assert service["spec"]["ports"] == [{"name": "http", "port": port["containerPort"], "targetPort": port["name"]}]
     (allowed,) = policy["spec"]["ingress"]
     assert allowed["ports"] == [{"port": port["containerPort"]}]
-    assert variables(container)[f"COURIER_{role.upper()}_ADDRESS"] == "0.0.0.0"
 
 
 def test_the_console_restarts_for_its_own_failures_only() -> None:
