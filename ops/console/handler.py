@@ -117,10 +117,10 @@ class PageHandler(RequestHandler):
             raise PageError(HTTPStatus.BAD_REQUEST, "a reason is missing; go back and say why")
         return value
 
-    def log_change(self, what: str, **fields: str | int) -> None:
-        """Log what the visitor did and who it was. `fields` has the `reason` if something changed."""
+    def log_change(self, what: str, *, reason: str, **fields: str | int) -> None:
+        """Log what the visitor changed, who it was and why."""
         user = self.visitor.user if self.visitor else ""
-        _log.info("%s", what, extra={"user": user, "address": self.request.remote_ip} | fields)
+        _log.info("%s", what, extra={"user": user, "address": self.request.remote_ip, "reason": reason} | fields)
 
     def set_cookie(self, name: str, value: str | bytes, *arguments: Any, **options: Any) -> None:
         """Set a cookie that other sites cannot use, and that never goes over plain HTTP if the visitor uses HTTPS."""

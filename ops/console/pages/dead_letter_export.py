@@ -56,7 +56,7 @@ class ExportPage(PageHandler):
             _log.warning("the export of dead letters is not complete", extra={"error": str(error)})
             self.detach().close()  # the browser must not take what it has for the whole file
         finally:
-            self.log_change("dead letters exported", number=number)
+            self.log_change("dead letters exported", reason="", number=number)  # nothing changed
 
     async def _next(self, letters: Iterator[FoundLetter]) -> list[bytes]:
         return await self.console.read(lambda _session: [write_line(one) for one in islice(letters, CHUNK)])
