@@ -18,7 +18,6 @@ from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
-
     from ops.standalone.embedded_redis import EmbeddedServer
 
 
