@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 PERCENT_GOAL: Final = 5.0
 HISTORY: Final = 200
 A_SECOND: Final = 5
-UPDATE_BYTES: Final = 10_000
-"""A message with all tiles has more, a heartbeat has 3."""
 
 
 class Integration(Backlog):
@@ -67,7 +65,7 @@ class Pages:
         address = f"127.0.0.1:{self._port}"
         with suppress(OSError), urllib.request.urlopen(f"http://{address}/live/overview", timeout=60) as stream:
             for line in stream:  # ends with the console
-                self.updates += len(line) > UPDATE_BYTES
+                self.updates += line.startswith(b"data:")  # else a heartbeat
 
 
 def measure(pages: int, integrations: int, seconds: float, rounds: int) -> list[Figure]:
