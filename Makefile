@@ -93,7 +93,7 @@ release: install ## build wheel, source archive, image and bills of materials in
 
 pictures: install ## take the pictures of README again, with Chromium, from a demo that runs
 	$(BIN)/pytest -q -n 0 -m e2e tests/e2e/test_pictures.py
-	cp artifacts/demo-page.png artifacts/status.svg ops/docs/pictures/
+	cp artifacts/demo-page.png artifacts/console.png artifacts/status.svg ops/docs/pictures/
 
 docs: install ## the documentation as a website in dist/docs, with every link between the pages checked
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -c ops/docs -d build/doctrees . dist/docs

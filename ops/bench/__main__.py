@@ -39,6 +39,7 @@ ALL: Final = {
     "memory": "--gib 1",
     "backlog": "--large 100000 --rounds 3",
     "footprint": "--alerts 10000",
+    "open_pages": "--seconds 10 --rounds 2",
 }
 """The benchmarks in the order of a run, each with its options for `--quick`."""
 

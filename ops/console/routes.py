@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ops.console.pages import overview
 from ops.console.pages.alert import AlertPage
 from ops.console.pages.dead_letter_changes import ActPage, ConfirmPage
+from ops.console.pages.dead_letter_export import ExportPage
 from ops.console.pages.dead_letters import DeadLetterPage, DeadLettersPage
 from ops.console.pages.integration import IntegrationPage, SendTestPage
 from ops.console.pages.overview import OverviewPage
@@ -52,6 +53,7 @@ PAGES: Final = (
     Page("/dead/letter", DeadLetterPage),
     Page("/dead/confirm", ConfirmPage),
     Page("/dead/act", ActPage),
+    Page("/dead/export", ExportPage),
 )
 
 TOPICS: Final[Mapping[str, Callable[[Console], Awaitable[Fragments]]]] = {

@@ -31,10 +31,16 @@ class Faults:
     """The remaining faults. Thread-safe."""
 
     def __init__(self, faults: Mapping[str, Reply] = FAULTS) -> None:
-        self._left = dict(faults)
+        self._left = {service: [fault] for service, fault in faults.items()}
         self._lock = threading.Lock()
 
-    def next_for(self, service: str) -> Reply | None:
-        """Remove and return the fault of `service`, None if it already happened."""
+    def add(self, service: str, fault: Reply, number: int) -> None:
+        """Let the next `number` requests to `service` get this fault."""
         with self._lock:
-            return self._left.pop(service, None)
+            self._left.setdefault(service, []).extend([fault] * number)
+
+    def next_for(self, service: str) -> Reply | None:
+        """Remove and return the next fault of `service`, None if all have happened."""
+        with self._lock:
+            left = self._left.get(service)
+            return left.pop(0) if left else None

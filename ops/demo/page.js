@@ -244,6 +244,9 @@ async function poll() {
   try {
     const answer = await (await fetch(`/messages?after=${last}`, { cache: "no-store" })).json();
     answer.messages.forEach(show);
+    const link = document.getElementById("console");
+    link.href = answer.console;
+    link.hidden = !answer.console;
     if (answer.messages.length) last = answer.messages.at(-1).number;
     if (last < answer.total) pause = 0;
     setStatus(answer.total ? `${answer.total} requests and events so far, live` : "waiting for the first message…", false);

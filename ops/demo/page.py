@@ -40,19 +40,19 @@ PER_RESPONSE: Final = 200
 """The most messages in one response; the page requests the next ones at once."""
 
 
-def page(name: str, query: Mapping[str, str], inbox: Inbox) -> Reply | None:
+def page(name: str, query: Mapping[str, str], inbox: Inbox, *, console: str = "") -> Reply | None:
     """Return the file or messages that the page requests as `name`, None for any other name."""
     if name in FILES:
         file, content_type = FILES[name]
         return Reply(content=_content(file), content_type=content_type, headers=HEADERS)
     if name == "messages":
-        return Reply(content=_messages(query.get("after", ""), inbox), headers=HEADERS)
+        return Reply(content=_messages(query.get("after", ""), inbox, console), headers=HEADERS)
     return None
 
 
-def _messages(after: str, inbox: Inbox) -> bytes:
+def _messages(after: str, inbox: Inbox, console: str) -> bytes:
     messages = inbox.after(int(after[:15]) if after.isdecimal() else 0, PER_RESPONSE)
-    document = {"total": len(inbox), "messages": msgspec.to_builtins(messages)}
+    document = {"total": len(inbox), "console": console, "messages": msgspec.to_builtins(messages)}
     # As ASCII: a half of a surrogate pair, which an alert can contain, has no form in UTF-8.
     return json.dumps(document).encode("ascii").replace(b"<", b"\\u003c")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import time
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import msgspec
 from common.errors import CourierError
 from common.integration import Kind
 from ops.admin.terminal import one_line
+from ops.demo import dead_letters
 from ops.demo.alert_feed import SMALL_BYTES, Feed, bursts
 from ops.demo.console import summary_row
 from ops.demo.expect import NOT_FOUND, arrived, compare, expected
@@ -39,6 +41,9 @@ QUIET_LIMIT_S: Final = 30.0
 
 POLL_INTERVAL_S: Final = 0.05
 STATUS_INTERVAL_S: Final = 0.5
+
+USER: Final = "demo"
+"""Who logs in to console and Flower; the password is another one each time."""
 
 INTERRUPTED: Final = 130
 """A shell's exit status for SIGINT: 128 + 2."""
@@ -85,6 +90,8 @@ class _Demo:
         self._target = _target(home, plan.port)
         stack.callback(self._target.stop)
         self._flower_port, self._console_port = free_port(), free_port()
+        self._password = secrets.token_urlsafe(9)
+        self._target.console = f"http://127.0.0.1:{self._console_port}/"
         found = preview(plan.config, self._log, os.environ) if plan.config else Preview()
         self._unusable = found.unusable
         for text in found.lines:
@@ -95,6 +102,7 @@ class _Demo:
             places=self._target.places,
             flower_port=self._flower_port,
             console_port=self._console_port,
+            login=f"{USER}:{self._password}",
             unusable=found.unusable,
         )
         if not plan.is_sample:
@@ -114,8 +122,9 @@ class _Demo:
         self._show.places(
             {
                 "page": f"{self._target.address}/",
-                "console": f"http://127.0.0.1:{self._console_port}/",
+                "console": self._target.console,
                 "Flower": f"http://127.0.0.1:{self._flower_port}/",
+                "login": f"user {USER}, password {self._password}: for console and Flower",
                 "alerts": str(self._stage.alerts),
                 "log": str(self._stage.log),
             }
@@ -142,7 +151,12 @@ class _Demo:
         return complete
 
     def stay(self) -> None:
-        """Keep running until Ctrl-C."""
+        """Keep running until Ctrl-C, with some dead letters of the sample for the console."""
+        if self._plan.is_sample:
+            self._target.faults.add(dead_letters.SERVICE, dead_letters.REFUSAL, dead_letters.NUMBER)
+            self._feed.append(b"".join(dead_letters.new_alerts(self._log.read_bytes(), time.time())))
+            self._show.say(f"Slack refuses {dead_letters.NUMBER} more messages for good: look at these dead letters in")
+            self._show.say("  the console, replay them there, and they arrive on the page")
         self._show.say(f"running until Ctrl-C; lines that you append to {self._stage.alerts} are delivered too")
         while True:
             self._watch(STATUS_INTERVAL_S)

@@ -74,11 +74,13 @@ def set_stage(
     places: Mapping[str, str],
     flower_port: int,
     console_port: int = 0,
+    login: str = "",
     unusable: frozenset[str] = frozenset(),
 ) -> Stage:
     """Write all files of a demo with this ossec.conf, None for the sample's, to `home`. Raises ConfigError.
 
     `places` are the addresses of the target: `http` for the URL, and for the sample `smtp` and `syslog`.
+    `login` is that of console and Flower, `USER:PASSWORD`, in characters that TOML need not escape.
     Scripts of the integrations in `unusable` are not replaced: their deliveries must fail in the demo, too.
     """
     address = places["http"]
@@ -88,7 +90,8 @@ def set_stage(
     stage = Stage(home, integrations)
     stage.alerts.touch()
     tables = () if config else (_tables(places),)
-    stage.settings.write_text("\n".join((*_settings(integrations, address, flower_port, console_port), *tables)))
+    settings_of = _settings(integrations, address, flower=(flower_port, login), console_port=console_port)
+    stage.settings.write_text("\n".join((*settings_of, *tables)))
     stage.settings.chmod(0o600)  # regardless of the umask: Courier refuses settings that others can write
     if config:
         return stage
@@ -120,7 +123,10 @@ def _place_scripts(folder: Path, integrations: Iterable[Integration]) -> None:
         script.chmod(SCRIPT_MODE)
 
 
-def _settings(integrations: Iterable[Integration], address: str, flower_port: int, console_port: int) -> Iterator[str]:
+def _settings(
+    integrations: Iterable[Integration], address: str, *, flower: tuple[int, str], console_port: int
+) -> Iterator[str]:
+    flower_port, login = flower
     yield f"""\
 # Written by the demo.
 [producer]
@@ -138,6 +144,7 @@ dir = "state"
 
 [flower]
 port = {flower_port}
+basic_auth = "{login}"
 
 [console]
 port = {console_port}

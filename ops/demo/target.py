@@ -59,13 +59,17 @@ class Route(NamedTuple):
 
 
 class Target:
-    """The server. `routes` maps the first part of a path to a Route and may grow while it runs."""
+    """The server. `routes` maps the first part of a path to a Route and may grow while it runs.
+
+    `console` is the address of Courier's console, to which the page has a link.
+    """
 
     def __init__(self, *, socket_path: Path, port: int = 0, faults: Faults | None = None) -> None:
         """Bind the port, 0 for a free one. `start` creates the manager's socket at `socket_path`."""
         self.inbox = Inbox(time.time)
         self.routes: dict[str, Route] = {}
-        self._faults = Faults() if faults is None else faults
+        self.console = ""
+        self.faults = Faults() if faults is None else faults
         self._socket_path = socket_path
         self._listener, self._mails, self._syslog = listen(port), listen(), listen()
         self.port: int = self._listener.getsockname()[1]
@@ -105,7 +109,7 @@ class Target:
         if route is None:
             return text_reply(HTTP_NOT_FOUND, "unknown integration\n")
         answer = SERVICES[route.service](request)
-        fault = self._faults.next_for(route.service) if answer.accepted else None
+        fault = self.faults.next_for(route.service) if answer.accepted else None
         reply = fault or answer
         if answer.is_recorded:
             self._record(route, answer, reply)
@@ -155,7 +159,7 @@ class Target:
 
     def _handle(self, request: Any) -> None:
         name, _, rest = request.path.lstrip("/").partition("/")
-        reply = page(name, dict(parse_qsl(request.query)), self.inbox) if not rest else None
+        reply = page(name, dict(parse_qsl(request.query)), self.inbox, console=self.console) if not rest else None
         _send(request, reply or self.answer(name, _received(request, rest)))
 
 

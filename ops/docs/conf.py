@@ -32,7 +32,7 @@ suppress_warnings = [
 
 CHAPTERS: Final = {
     "Run": (
-        *("running", "settings", "cookbook", "conditions", "windows", "silences", "digest-messages"),
+        *("running", "settings", "cookbook", "conditions", "windows", "silences", "digests", "digest-messages"),
         *("messages", "services", "telegram-ntfy", "email", "cases", "webhook", "splunk-hec", "syslog", "apprise"),
         *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),

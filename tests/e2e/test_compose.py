@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from tests.e2e.compose import browser
 from tests.e2e.compose.engine import ROOT, Project, docker
 from tests.e2e.compose.hardening import check_container, check_containers
-from tests.e2e.compose.stack import ARTIFACTS, GID, HEALTHY_LIMIT_S, PORT, UID, Stack
+from tests.e2e.compose.stack import ARTIFACTS, CONSOLE_PORT, GID, HEALTHY_LIMIT_S, PORT, UID, Stack
 from tests.support.recorder import eventually
 from tests.workers.transports.servers import Authority
 
@@ -124,6 +125,24 @@ def test_flower_shows_workers_and_tasks_in_a_browser(stack: Stack) -> None:
     assert "courier.deliver" in browser.rendered_html(f"{address}/tasks")
     for page in ("workers", "tasks", "broker"):
         browser.picture(f"{address}/{page}", ARTIFACTS / f"flower-{page}.png")
+
+
+def test_the_console_shows_the_integrations_in_a_browser(stack: Stack) -> None:
+    stack.manager.brute_force(20)
+    stack.wait_until_all_arrived()
+    login, address = stack.secret("flower.login"), f"http://127.0.0.1:{CONSOLE_PORT}/"
+    with browser.chromium() as running:
+        assert running.new_context().request.get(address).status == HTTPStatus.UNAUTHORIZED
+        page = browser.logged_in(running, login, 1400, 900)
+        page.goto(address)
+        for name in stack.accepted():
+            page.locator(f"#tile-{name} .badge", has_text="sending").wait_for()
+        for process in ("manager", "http@", "scripts@", "manager@"):
+            page.get_by_role("rowheader", name=process).first.wait_for()
+        assert page.get_by_role("link", name="Flower").get_attribute("href") == f"http://127.0.0.1:{PORT}/"
+        page.screenshot(path=ARTIFACTS / "console-compose.png")
+        page.get_by_role("link", name="Dead letters").click()
+        page.get_by_text("There are no dead letters.").wait_for()
 
 
 def test_compose_down_and_up_loses_no_alert(stack: Stack) -> None:

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
+from axe_playwright_python.sync_playwright import Axe
 
 from common.ledger import Commit, Facts, Header, Ledger
 from common.ledger.history import encode_facts
 from common.ledger.keys import history_key
 from common.ledger.record import Attempt, Delivery
 from common.ledger.types import DeadLetter
+from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
+from common.reports.worker import WorkerReport, publish_worker_report
 from common.silences import Silence, fetch_silences, read_silences, write_silence
+from ops.console.handler import PageHandler
+from ops.console.routes import PAGES as ROUTES
+from tests.e2e.compose.browser import chromium
 from tests.e2e.compose.stack import ARTIFACTS
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
@@ -56,12 +61,8 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert program, "no Chromium here: install it (apt-get install chromium)"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture
@@ -101,7 +102,17 @@ def ledger(client: redis.Redis) -> Ledger:
     for number in range(40):
         fields: Any = {"id": f"e-{number}", "outcome": "delivered", "reason": "", "facts": encode_facts(facts)}
         client.xadd(history_key("teams"), fields)
+    report_processes(client, made)
     return made
+
+
+def report_processes(client: redis.Redis, ledger: Ledger) -> None:
+    """Give the overview a source and a worker, with their errors."""
+    lags, now_ms = {"slack": IntegrationLag(lag_s=75.0)}, ledger.now_ms()
+    producer = ProducerReport(seen_ms=now_ms, lags=lags, config_error=HOSTILE)
+    publish_producer_report(client, "manager-1", producer, added={})
+    worker = WorkerReport(seen_ms=now_ms, begun=1, running=2, idle_since_ms=now_ms, config_error=HOSTILE)
+    publish_worker_report(client, "http@h", "p", worker)
 
 
 def opened(browser: Browser, address: str, **options: object) -> tuple[Page, list[str]]:
@@ -152,6 +163,69 @@ def test_open_pages_follow_and_times_are_local(browser: Browser, address: str, l
     assert complaints == []
 
 
+def one_address_of_each_page(page: Page) -> dict[str, str]:
+    """Return addresses by the path of their route, PAGES first, then where links lead."""
+    found, queue = dict[str, str](), [*PAGES]
+    for address in queue:  # grows
+        path = urlsplit(address).path
+        (route,) = (one.path for one in ROUTES if re.fullmatch(one.path, path))
+        if route not in found:
+            found[route] = address
+            page.goto(address)
+            queue += page.locator("a[href^='/']").evaluate_all("all => all.map(link => link.getAttribute('href'))")
+    return found
+
+
+def barriers(page: Page) -> list[str]:
+    """Return what axe finds on the page that a person with a disability cannot use."""
+    options = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+    violations: list[dict[str, Any]] = Axe().run(page, options=options).response["violations"]
+    return [
+        f"{page.url}: {one['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+        for one in violations
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 380)])
+def test_axe_finds_no_barrier_on_any_page(browser: Browser, address: str, scheme: str, width: int) -> None:
+    page, _ = opened(browser, address, color_scheme=scheme, viewport={"width": width, "height": 800})
+    pages = one_address_of_each_page(page)
+    shown = {one.path for one in ROUTES if one.handler.show is not PageHandler.show}
+    assert set(pages) == shown, "no link leads to the page: add its address to PAGES"
+    found = []
+    for path in (*pages.values(), *PAGES):
+        page.goto(path)
+        found += barriers(page)
+    page.goto("/dead")
+    page.get_by_role("checkbox", name="Select d-1").check()
+    page.get_by_role("button", name="Replay…").click()
+    page.get_by_role("heading", name="Replay 1 dead letter?").wait_for()
+    found += barriers(page)
+    assert not found, "\n".join(found)
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, address: str) -> None:
+    page, _ = opened(browser, address)
+    page.route("**/live/**", lambda route: route.abort())  # an update would replace the numbered elements
+    for path in one_address_of_each_page(page).values():
+        page.goto(path)
+        wanted = page.locator("a, button, input:not([type=hidden]), select, textarea, [tabindex='0']").evaluate_all(
+            "found => found.filter(one => one.checkVisibility()).map((one, n) => { one.dataset.n = n; return n })"
+        )
+        reached = list[int]()
+        for _ in range(3 * len(wanted)):  # Chromium also stops at each element that scrolls
+            page.keyboard.press("Tab")
+            number, outline = page.evaluate(
+                "[document.activeElement.dataset.n, getComputedStyle(document.activeElement).outlineStyle]"
+            )
+            assert outline != "none", (path, number)
+            reached += [] if number is None else [int(number)]
+            if len(reached) == len(wanted):
+                break
+        assert reached == wanted, f"{path}: in the order of the page"
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 def test_an_alert_is_found_with_the_keyboard_alone(browser: Browser, address: str, *, scripts: bool) -> None:
     page, complaints = opened(browser, address, java_script_enabled=scripts)
@@ -192,10 +266,14 @@ def test_dead_letters_are_replayed_with_the_keyboard_alone(
     assert {one.delivery.id for one in ledger.dead_letters("slack")} == {"d-0", "d-2"}
 
 
-def test_select_all_and_discard(browser: Browser, address: str, ledger: Ledger) -> None:
+def test_select_all_export_and_discard(browser: Browser, address: str, ledger: Ledger) -> None:
     page, complaints = opened(browser, address)
     page.goto("/dead")
     page.get_by_role("checkbox", name="Select all on this page").check()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    assert re.fullmatch(r"dead-letters-\d{8}T\d{6}Z\.jsonl", download.value.suggested_filename)
+    assert len(download.value.path().read_bytes().splitlines()) == 3
     page.get_by_role("button", name="Discard…").click()
     page.get_by_role("button", name="Discard 3 dead letters").click()
     assert page.get_by_role("textbox", name="Reason").evaluate("field => field.validity.valueMissing")

@@ -19,9 +19,7 @@ from producer.filters.decode import InvalidAlert, decode_alert
 if TYPE_CHECKING:
     from common.conditions.fields import Path
 
-leaves = st.one_of(
-    st.text(max_size=3), st.integers(), st.floats(), st.booleans(), st.none(), st.just(10**400)
-)
+leaves = st.one_of(st.text(max_size=3), st.integers(), st.floats(), st.booleans(), st.none(), st.just(10**400))
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2)
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import CourierError
 from ops.admin import dead_letter_actions
 from ops.console.handler import PageError, PageHandler
-from ops.console.pages.dead_letter_query import query_of, selected
+from ops.console.pages.dead_letter_query import keys_of, query_of, selected
 from ops.console.rendering import address
 
 if TYPE_CHECKING:
@@ -24,20 +24,13 @@ MIN_RATE, MAX_RATE = 0.01, 1000.0
 
 
 class _Selecting(PageHandler):
-    """Reads which letters a form is about: `letter`, several times, or `all` with the fields of the filter."""
+    """Reads which letters a form is about, and what to do with them."""
 
     def action(self) -> str:
         """Return what to do with them."""
         if (action := self.text("action")) not in ACTIONS:
             raise PageError(HTTPStatus.BAD_REQUEST, "choose replay or discard")
         return action
-
-    def keys(self) -> list[str]:
-        """Return the keys of the letters, none if all that match are meant."""
-        keys = [] if self.text("all") else self.get_arguments("letter")
-        if not keys and not self.text("all"):
-            raise PageError(HTTPStatus.BAD_REQUEST, "no dead letter is selected")
-        return keys
 
     def select(self, session: LedgerSession, action: str, keys: list[str], until_ms: int) -> Selection:
         """Return the letters; without keys, those that match and died until `until_ms`. Raises CourierError."""
@@ -53,7 +46,7 @@ class ConfirmPage(_Selecting):
 
     async def change(self) -> None:
         """Show the numbers."""
-        action, keys = self.action(), self.keys()
+        action, keys = self.action(), keys_of(self)
 
         def read(session: LedgerSession) -> tuple[Selection, int]:
             now_ms = session.ledger.now_ms()
@@ -76,7 +69,7 @@ class ActPage(_Selecting):
 
     async def change(self) -> None:
         """Do it, log it, and show the list."""
-        action, keys, why = self.action(), self.keys(), self.reason()
+        action, keys, why = self.action(), keys_of(self), self.reason()
         until_ms, rate = self.number("until_ms", highest=2**53), self._rate()
 
         def act(session: LedgerSession) -> Replayed:

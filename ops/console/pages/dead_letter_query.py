@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
@@ -11,6 +12,7 @@ import msgspec
 from common.errors import CourierError
 from common.settings.units import parse_duration
 from ops.admin.dead_letters import Filter, find, find_one
+from ops.console.handler import PageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,11 +55,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             newer_s=_age(self.newer, "newer than"),
         )
 
-    def find(self, session: LedgerSession) -> Iterator[FoundLetter]:
-        """Yield the letters that match, among the first MAX_SCANNED of all. Raises CourierError."""
+    def find(self, session: LedgerSession, *, limit: int | None = MAX_SCANNED) -> Iterator[FoundLetter]:
+        """Yield the letters that match, among the first `limit` of all, or among all. Raises CourierError."""
         ids = session.resolve_for_query([self.integration] if self.integration else [])
         wanted, now_ms = self.filter, session.ledger.now_ms()
-        for found in islice(find(session.ledger, ids, Filter(), chunk=CHUNK), MAX_SCANNED):
+        for found in islice(find(session.ledger, ids, Filter(), chunk=CHUNK), limit):
             if wanted.matches(found.letter, now_ms):
                 yield found
 
@@ -65,6 +67,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 def query_of(handler: PageHandler) -> Query:
     """Return the filter in the form or the address."""
     return Query(**{name: handler.text(name) for name in FIELDS})
+
+
+def keys_of(handler: PageHandler) -> list[str]:
+    """Return the keys of the letters that the form selects with `letter`; none if it has `all`, the whole filter."""
+    keys = [] if handler.text("all") else handler.get_arguments("letter")
+    if not keys and not handler.text("all"):
+        raise PageError(HTTPStatus.BAD_REQUEST, "no dead letter is selected")
+    return keys
 
 
 def key_of(found: FoundLetter) -> str:
@@ -82,11 +92,13 @@ def find_keys(session: LedgerSession, keys: Sequence[str]) -> Iterator[FoundLett
                 yield found
 
 
-def selected(session: LedgerSession, query: Query, keys: Sequence[str], *, until_ms: int) -> Iterator[FoundLetter]:
-    """Yield the letters with these keys, or without keys those that match and died until `until_ms`."""
+def selected(
+    session: LedgerSession, query: Query, keys: Sequence[str], *, until_ms: int, limit: int | None = MAX_SCANNED
+) -> Iterator[FoundLetter]:
+    """Yield the letters with these keys, or without keys those among `limit` that match and died until `until_ms`."""
     if keys:
         return find_keys(session, keys)
-    return (one for one in query.find(session) if one.letter.died_ms <= until_ms)
+    return (one for one in query.find(session, limit=limit) if one.letter.died_ms <= until_ms)
 
 
 def _words(text: str) -> frozenset[str]:

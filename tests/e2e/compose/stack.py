@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
 UID, GID = 1500, 1501
-PORT, GRAFANA_PORT, TLS_PORT = free_port(), free_port(), free_port()
+PORT, CONSOLE_PORT, GRAFANA_PORT, TLS_PORT = free_port(), free_port(), free_port(), free_port()
 HEALTHY_LIMIT_S = 60.0
 ARTIFACTS = ROOT / "artifacts"
 SCRAPE = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics', timeout=10).read().decode())"
@@ -60,6 +60,8 @@ class Stack:
             "COURIER_SETTINGS_DIR": str(settings),
             "COURIER_IMAGE": "courier:e2e",
             "COURIER_FLOWER_PUBLISH": f"127.0.0.1:{PORT}",
+            "COURIER_CONSOLE_PUBLISH": f"127.0.0.1:{CONSOLE_PORT}",
+            "COURIER_CONSOLE_FLOWER_URL": f"http://127.0.0.1:{PORT}/",
             "COURIER_GRAFANA_PUBLISH": f"127.0.0.1:{GRAFANA_PORT}",
             "COURIER_REDIS_PUBLISH": f"127.0.0.1:{TLS_PORT}",
             "COURIER_TLS": str(folder / "tls"),

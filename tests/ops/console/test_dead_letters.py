@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import re
 from html import unescape
+from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import pytest
 
+from common.errors import LedgerUnavailable
 from common.ledger import Header, Ledger
 from common.ledger.record import Attempt, Delivery, LastResponse
 from common.ledger.types import DeadLetter
+from ops.admin.dead_letter_file import read_line, write_line
+from ops.admin.dead_letters import Filter, find
+from ops.console.pages import dead_letter_export
+from ops.console.pages.dead_letter_query import CHUNK
 from ops.console.pages.dead_letters import PAGE
 from tests.support.console import ConsoleServer
 
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from ops.admin.dead_letters import FoundLetter
     from ops.standalone.embedded_redis import EmbeddedServer
     from tests.support.console import Visitor
 
@@ -131,6 +139,39 @@ def test_all_that_match_are_discarded_but_none_that_died_since(ledger: Ledger, o
     assert ids(ledger, "slack") == {"d-0", "d-2", "d-4", "d-7"}
 
 
+def test_export_is_the_file_of_the_command(ledger: Ledger, operator: Visitor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "courier.console")
+    ledger.import_dead("slack", [letter(n, rule="1" if n % 2 else "2", text=HOSTILE) for n in range(250)])
+    answer = operator.post("/dead/export", [("all", "1"), ("rule", "1")])
+    assert re.fullmatch(
+        r'attachment; filename="dead-letters-\d{8}T\d{6}Z\.jsonl"', answer.headers["content-disposition"]
+    )
+    exported = [read_line(line) for line in answer.text.encode().splitlines()]
+    assert exported == list(find(ledger, ["slack"], Filter(rules=frozenset({"1"}))))
+    one = operator.post("/dead/export", [("letter", "slack d-1")])
+    assert [read_line(one.text.encode())] == exported[:1]
+    lines = [one for one in caplog.records if one.getMessage() == "dead letters exported"]
+    assert [(vars(one)["user"], vars(one)["number"]) for one in lines] == [("soc", 125), ("soc", 1)]
+    assert operator.post("/dead/export", [("letter", "slack no-such")]).status == 400
+    assert operator.post("/dead/export").status == 400
+
+
+def test_an_incomplete_export_is_a_failed_download(
+    ledger: Ledger, operator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.import_dead("slack", [letter(n) for n in range(CHUNK + 1)])
+    written = count()
+
+    def fail_later(found: FoundLetter) -> bytes:
+        if next(written) == CHUNK:
+            raise LedgerUnavailable("Redis is gone")
+        return write_line(found)
+
+    monkeypatch.setattr(dead_letter_export, "write_line", fail_later)
+    with pytest.raises(http.client.IncompleteRead):
+        operator.post("/dead/export", [("all", "1")])
+
+
 @pytest.mark.parametrize("name", ["a b&c=d", "ü/%20+", '"><b>', "x" * 512, "\u202e\x1b"])
 def test_any_id_can_be_selected(ledger: Ledger, operator: Visitor, name: str) -> None:
     ledger.import_dead("slack", [letter(1, name=name)])
@@ -182,6 +223,7 @@ def test_without_a_login_there_is_nothing_to_press_and_nothing_to_post(
         fields = [("action", "discard"), ("letter", "slack d-1"), ("reason", "x")]
         assert visitor.post("/dead/act", fields).status == 403
         assert visitor.post("/dead/confirm", fields).status == 403
+        assert visitor.post("/dead/export", fields).status == 403
     assert ids(ledger, "slack") == {"d-1"}
 
 

@@ -148,6 +148,8 @@ def test_maltiverse_decodes_the_path_and_requires_a_token() -> None:
 
 def test_each_fault_happens_once() -> None:
     faults = Faults()
+    faults.add("email", FAULTS["slack"], 2)
+    assert [faults.next_for("email") for _ in range(3)] == [FAULTS["slack"], FAULTS["slack"], None]
     for service, fault in FAULTS.items():
         assert service in SERVICES
         assert faults.next_for(service) == fault

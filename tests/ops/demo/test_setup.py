@@ -91,8 +91,10 @@ def test_comment_in_a_hook_url_is_replaced_too() -> None:
 
 
 def test_demo_folder_is_a_managers_home(tmp_path: Path) -> None:
-    stage = set_stage(tmp_path, None, places=PLACES, flower_port=5000)
+    stage = set_stage(tmp_path, None, places=PLACES, flower_port=5000, login="demo:secret-1")
     settings = load_settings(file=stage.settings, environment={}, cwd=tmp_path)
+    assert settings.flower.basic_auth
+    assert settings.flower.basic_auth.reveal() == "demo:secret-1"
     assert settings.producer.alerts == stage.alerts
     assert settings.worker.queue_socket == tmp_path / "queue"
     assert (settings.state.dir, settings.flower.port) == (stage.state, 5000)

@@ -121,6 +121,11 @@ def test_page_gets_messages_after_a_number(target: Target, http: requests.Sessio
         get_json(http, f"{target.address}/messages?after={odd}")
 
 
+def test_page_has_a_link_to_the_console(target: Target, http: requests.Session) -> None:
+    target.console = "http://127.0.0.1:5580/"
+    assert get_json(http, f"{target.address}/messages")["console"] == "http://127.0.0.1:5580/"
+
+
 def test_alert_with_a_script_tag_stays_text(target: Target, http: requests.Session) -> None:
     http.post(f"{target.address}/slack", json=SLACK)
     raw = http.get(f"{target.address}/messages?after=0").content

@@ -143,6 +143,24 @@ def test_each_container_has_only_the_secrets_of_its_role(deployment: Manifest) -
         assert files == {f"{mount['mountPath']}/{file}" for file in ("redis.password", *role.secrets)}
 
 
+@pytest.mark.parametrize("role", ["flower", "console"])
+def test_the_pages_are_reached_through_the_ingress_only(role: str) -> None:
+    (policy,) = (one for one in MANIFESTS if named(one) == f"NetworkPolicy-courier-{role}")
+    (service,) = (one for one in MANIFESTS if named(one) == f"Service-courier-{role}")
+    (container,) = (one for one in CONTAINERS if one["args"] == [role])
+    (port,) = container["ports"]
+    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"]
+    assert service["spec"]["ports"] == [{"name": "http", "port": port["containerPort"], "targetPort": port["name"]}]
+    (allowed,) = policy["spec"]["ingress"]
+    assert allowed["ports"] == [{"port": port["containerPort"]}]
+
+
+def test_the_console_restarts_for_its_own_failures_only() -> None:
+    (console,) = (one for one in CONTAINERS if one["args"] == ["console"])
+    assert console["readinessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
+    assert console["livenessProbe"]["httpGet"]["path"].startswith("/static/"), "a restart does not bring Redis back"
+
+
 def test_workers_can_drain_before_they_are_killed(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "courier.toml", tmp_path)  # the checkout may be writable by others
     for deployment in DEPLOYMENTS:

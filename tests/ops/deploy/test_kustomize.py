@@ -35,7 +35,7 @@ WITHOUT_CLUSTER = """case " $* " in
   *" kustomize "*) exec {kubectl} "$@" ;;
   *) echo "this needs a cluster: kubectl $*" >&2; exit 1 ;;
 esac"""
-MOUNTED = ("producer", "worker", "flower", "exporter")
+MOUNTED = ("producer", "worker", "flower", "console", "exporter")
 """The roles of pods; only the administrator has the operator's password."""
 
 GUIDE = (Path(ops.__file__).parent / "docs/kubernetes.md").read_text()

@@ -27,6 +27,7 @@ INSTANCES = ("http", "scripts", "manager")
 UNITS = (
     "courier-producer.service",
     "courier-flower.service",
+    "courier-console.service",
     "courier-exporter.service",
     *(f"courier-worker@{instance}.service" for instance in INSTANCES),
 )

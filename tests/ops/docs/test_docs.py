@@ -166,7 +166,7 @@ def test_the_readme_is_read_in_minutes() -> None:
 def test_the_readme_shows_the_demo() -> None:
     """A test takes the pictures (`make pictures`)."""
     shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text_of("README.md"))
-    assert set(shown) >= {"ops/docs/pictures/demo-page.png", "ops/docs/pictures/status.svg"}
+    assert set(shown) >= {f"ops/docs/pictures/{name}" for name in ("demo-page.png", "console.png", "status.svg")}
     assert (ROOT / "ops/docs/pictures/demo-page.png").read_bytes().startswith(b"\x89PNG")
     assert "custom-ticket" in text_of("ops/docs/pictures/status.svg")
 
