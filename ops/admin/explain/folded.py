@@ -44,6 +44,11 @@ class _Window(NamedTuple):
     ids: frozenset[str]
     source: HistoryEntry | Located | OpenGroup
 
+    @property
+    def is_open(self) -> bool:
+        """Whether alerts are still folded into it, also after its end until the next release closes it."""
+        return isinstance(self.source, OpenGroup)
+
 
 class _Content(msgspec.Struct):
     """What is read of a digest that the ledger holds."""
@@ -60,7 +65,7 @@ def folded(case: Case, answer: Answer) -> Conclusion | None:
     if group is None or written_s is None or not _total(case, answer, "folded"):
         return None
     alert_id, written_ms = case.subject.alert_id, round(1000 * written_s)
-    windows = [one for one in _windows(case, answer, group.group) if one.to_ms >= written_ms]
+    windows = [one for one in _windows(case, answer, group.group) if one.is_open or one.to_ms >= written_ms]
     if named := next((one for one in windows if alert_id and alert_id in one.ids), None):
         return _in_digest(case, answer, group, named)
     if near := next((one for one in windows if one.from_ms <= written_ms + LATE_MS), None):
@@ -103,7 +108,7 @@ def _windows_of(integration_id: str, answer: Answer, group: str) -> Iterator[_Wi
             yield _Window(group, window.from_ms, ended_ms, count, ids, source)
     if (now := stored.window) and now.number > 0:
         ids = frozenset(pair[1] for pair in (now.oldest, now.newest) if pair)
-        yield _Window(group, now.from_ms, max(now.ends_ms, answer.state.now_ms), now.number, ids, now)
+        yield _Window(group, now.from_ms, now.ends_ms or answer.state.now_ms, now.number, ids, now)
 
 
 def _content_of(source: HistoryEntry | Located) -> tuple[int, int | None, frozenset[str]]:
@@ -129,7 +134,8 @@ def _in_digest(case: Case, answer: Answer, group: Group, window: _Window, *, not
     of = _describe(values, is_others=is_others)
     digest_id, outcome, commands = "", "", list[str]()
     if isinstance(source, OpenGroup):
-        text = f"in an open digest of {of}, whose window ends {moment(window.to_ms, now_ms)}"
+        ends = "ends" if window.to_ms > now_ms else "ended"
+        text = f"in an open digest of {of}, whose window {ends} {moment(window.to_ms, now_ms)}"
     else:
         if isinstance(source, Located):
             report = report_delivery(case, source, answer.state)
