@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
 
     from common.ledger.calls import Calls
+
+
+HELD: Final = b":held"
+"""In the names of groups of held alerts, as in `let_go.lua`."""
 
 
 class OpenGroup(msgspec.Struct, frozen=True, rename={"from_ms": "from"}):
@@ -56,6 +61,14 @@ def find_folded(calls: Calls, integration_id: str, group: str) -> Folded:
         tuple(locate(calls, {integration_id: ids}).get(integration_id, ())),
         _open_group(state, ends),
     )
+
+
+def find_held_groups(calls: Calls, integration_id: str) -> dict[int, int]:
+    """Return the number of open groups of held alerts by the end of their hold in ms. Raises as `find_folded`."""
+    (found,) = calls.ask(
+        integration_id, lambda pipe: pipe.zrange(groups_key(integration_id), 1, "+inf", byscore=True, withscores=True)
+    )
+    return dict(Counter(to_int(ends) for group, ends in found if HELD in group))
 
 
 def _open_group(state: bytes | None, ends: Any) -> OpenGroup | None:
