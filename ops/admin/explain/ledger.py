@@ -6,7 +6,7 @@ import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from common.digest import is_digest
+from common.digest import PREFIX, is_digest
 from common.errors import LedgerDamaged
 from common.ledger import Folded, HistoryEntry
 from common.reports.producer import fetch_producer_report
@@ -101,7 +101,8 @@ class LedgerState:
         """
         found: Ended = {}
         digests: Ended = {}
-        for one in sorted(self._entries(since_ms), key=attrgetter("order")):
+        wanted = (one for one in self._entries(since_ms) if one.delivery.startswith((delivery, PREFIX)))
+        for one in sorted(wanted, key=attrgetter("order")):
             if one.delivery == delivery or one.delivery.startswith(f"{delivery}+"):
                 found.setdefault(one.integration, []).append(one)
             elif is_digest(one.delivery):
