@@ -13,7 +13,6 @@ from common.ledger.history import encode_facts
 from common.settings.load import load_settings
 from common.timestamps import written_at_s
 from ops.admin.explain import Explainer
-from ops.admin.explain.folded import NOT_STORED
 from ops.admin.explain.ledger import LedgerState
 from ops.admin.session import open_session
 from producer.alertlog import AlertLog
