@@ -11,7 +11,7 @@ each of them, and what it cannot read costs only itself.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -35,9 +35,21 @@ MAX_COUNT: Final = 2**53
 """The largest whole number that the ledger's Lua counts exactly; anything above it is no count."""
 
 _is_digest_id: Final = re.compile(
-    r"digest:[0-9a-f]{8}:(?:held[0-9]{1,16}:)?(?:[0-9a-f]{32}|others):[0-9]{1,16}(?:\+.*)?", re.DOTALL
+    r"digest:(?P<group>[0-9a-f]{8}:(?:held[0-9]{1,16}:)?(?:[0-9a-f]{32}|others)):(?P<from>[0-9]{1,16}):[0-9a-f]{8}(?:\+.*)?",
+    re.DOTALL,
 ).fullmatch
-"""The name of the group (`producer/digests.py`), the beginning of the window in ms, and a suffix: `+fallback:ID`."""
+"""The name of the group (`producer/digests.py`), the beginning of the window in ms, the beginning of a checksum of the
+digest, and a suffix: `+fallback:ID`."""
+
+_starts_with_count: Final = re.compile(r"([0-9]{1,16}) more(?:: | alerts)").match
+"""The description that `digests.lua` writes."""
+
+
+class Window(NamedTuple):
+    """What the delivery id of a digest says: the name of its group, and when its window began in ms since the epoch."""
+
+    group: str
+    from_ms: int
 
 
 class TopValue(msgspec.Struct, frozen=True):
@@ -76,6 +88,18 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
 def is_digest(delivery_id: str) -> bool:
     """Return whether the alert of this delivery is a digest; also in its fallback, whose id has a suffix."""
     return delivery_id.startswith(PREFIX) and _is_digest_id(delivery_id) is not None
+
+
+def window_of(delivery_id: str) -> Window | None:
+    """Return what a delivery id says, None if it is not that of a digest."""
+    found = _is_digest_id(delivery_id) if delivery_id.startswith(PREFIX) else None
+    return Window(found["group"], int(found["from"])) if found else None
+
+
+def count_in(delivery_id: str, description: str) -> int | None:
+    """Return how many alerts a digest has; None if it is none. A history has the beginning of its description."""
+    found = _starts_with_count(description) if is_digest(delivery_id) else None
+    return int(found[1]) if found else None
 
 
 def read_digest(delivery_id: str, fields: dict[str, Any]) -> Digest | None:

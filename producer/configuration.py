@@ -22,7 +22,7 @@ from common.settings.sources import dotted
 from common.windows import hold_problem
 from producer.agents_file import read_agents
 from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
-from producer.filters.conditions import AlertConditions
+from producer.filters.conditions import use_agent_groups
 from producer.origins import TableSection, TableValue, config_error, file_and_line
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
@@ -113,9 +113,9 @@ class _Compiler:
         except ConfigError as error:
             problem = error
         self._refuse_section("[agents]", [problem])
-        uses_groups = [one for one in integrations if AlertConditions(one, self._named).use_agent_groups]
+        uses_groups = [one for one in integrations if use_agent_groups(one, self._named)]
         for one in uses_groups:
-            text = f"{one.id} has a condition on {AGENT_GROUPS}, which needs agents.file"
+            text = f"{one.id} has a condition or a digest on {AGENT_GROUPS}, which needs agents.file"
             self._refuse(one.id, [ConfigError(text, file=one.file, line=one.line)], one.line)
         return NO_AGENTS, tuple(one for one in integrations if one not in uses_groups)
 

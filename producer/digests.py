@@ -89,7 +89,7 @@ class Folder:
             key = until_ms, row[1 : self._tops_at]
             found = known.get(key)
             if found is None:
-                group = self._group(tuple(", ".join(texts(value)) for value in key[1]), until_ms, ends_ms)
+                group = self._group(_values(key[1]), until_ms, ends_ms)
                 found = known[key] = groups.setdefault(group, _Alerts(group))
             if len(found.singles) < found.group.first:
                 deliveries.append(line)
@@ -104,6 +104,11 @@ class Folder:
         others = (self._others(0, ends_ms), self._others(last_until, ends_ms))
         left = held if not self._folds_held else {}
         return deliveries, Folds(groups=[*groups], parts=parts, others=others), left
+
+    def group_of(self, line: Line, until_ms: int) -> Group | None:
+        """Return the group of a line's alert, held until `until_ms` unless that is 0; None if it is not folded."""
+        row = self._folded(line, until_ms)
+        return None if row is None else self._group(_values(row[1 : self._tops_at]), until_ms, ())
 
     def _folded(self, line: Line, until_ms: int) -> Row | None:
         """Return what an alert is folded by, None if it is a delivery."""
@@ -167,6 +172,10 @@ class Folder:
             tops=[_top(field, values) for field, values in zip(self._terms.top, columns[self._tops_at :], strict=True)],
             samples=[sample_of(whole[n]) for n in samples],
         )
+
+
+def _values(row: tuple[Value, ...]) -> tuple[str, ...]:
+    return tuple(", ".join(texts(value)) for value in row)
 
 
 def folder_of(integration: Integration, named: Mapping[str, NamedCondition], decode: Decode) -> Folder | None:

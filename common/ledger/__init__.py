@@ -196,6 +196,7 @@ from common.ledger.commit_types import (
 )
 from common.ledger.digest_types import Folds, Group, Part, Top
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
+from common.ledger.folded import Folded, OpenGroup
 from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
 from common.ledger.limits import UNLIMITED, Breaker, Limits
@@ -232,6 +233,7 @@ __all__ = [
     "Event",
     "Facts",
     "FallbackOf",
+    "Folded",
     "Folds",
     "Full",
     "Group",
@@ -244,6 +246,7 @@ __all__ = [
     "Limits",
     "Located",
     "Notifications",
+    "OpenGroup",
     "Part",
     "Place",
     "Position",

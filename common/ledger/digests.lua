@@ -141,7 +141,10 @@ local function add_digest(group, state, ends)
   for _, piece in ipairs({'description', 'rule', 'rest'}) do
     base[piece] = type(base[piece]) == 'string' and base[piece] or ''
   end
-  local id = string.format('digest:%s:%d', group, state.from)
+  -- A server that forgot this step can close the window again, with other alerts. The checksum makes that another
+  -- delivery: a worker that has sent the first one and says so late would otherwise settle the second one, unsent.
+  local checksum = redis.sha1hex(digest_alert('', state, base, samples, ends))
+  local id = string.format('digest:%s:%d:%s', group, state.from, string.sub(checksum, 1, 8))
   while redis.call('HEXISTS', records, id) == 1 do -- only if the clock was set back
     id = id .. '+'
   end

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from common.connection.errors import as_ledger_errors
 from common.ledger.base import LedgerBase, to_ms
 from common.ledger.dead_letters import read_dead_letters
+from common.ledger.folded import find_folded, find_held_groups
 from common.ledger.keys import intake_keys, keys_of
 from common.ledger.locate import locate, search_records
 from common.ledger.record import encode_record, id_bytes, id_text, to_int
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from redis.client import Pipeline
 
+    from common.ledger.folded import Folded
     from common.ledger.locate import Located, RecordsPage
     from common.ledger.types import DeadLetter, Status
 
@@ -52,6 +54,14 @@ class OperatorOperations(LedgerBase):
 
         waiting, dead = self._calls.ask(integration_id, add)
         return self.locate({integration_id: [*map(id_text, [*waiting, *dead])]}).get(integration_id, [])
+
+    def find_folded(self, integration_id: str, group: str) -> Folded:
+        """Return what the ledger holds of a group of alerts. Also raises LedgerDamaged."""
+        return find_folded(self._calls, integration_id, group)
+
+    def held_groups(self, integration_id: str) -> dict[int, int]:
+        """Return the number of open groups of held alerts by the end of their hold in ms. Also raises LedgerDamaged."""
+        return find_held_groups(self._calls, integration_id)
 
     def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
         """Move dead letters to waiting: the first is due after `after_s`, then one every `interval_s`. Return how many.

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.conditions import compile_condition, parse_condition
+from common.digest import count_in
 from common.errors import CourierError
 from common.ledger import HistoryEntry, HistoryOutcome, UnreadableEntry
 from ops.admin.terminal import age, pluralize
@@ -132,7 +133,10 @@ def as_alert(entry: HistoryEntry) -> dict[str, Any]:
 
 
 def entry_json(entry: HistoryEntry) -> dict[str, Any]:
-    """Return the JSON form of an entry. Times are in ms since the epoch; null if there is none."""
+    """Return the JSON form of an entry. Times are in ms since the epoch; null if there is none.
+
+    `count` is the number of alerts in a digest, null for other deliveries.
+    """
     facts = entry.facts
     return {
         "integration": entry.integration,
@@ -140,6 +144,7 @@ def entry_json(entry: HistoryEntry) -> dict[str, Any]:
         "alert_id": facts.alert_id,
         "rule": {"id": facts.rule_id, "level": facts.rule_level, "description": facts.rule_description},
         "agent": {"id": facts.agent_id, "name": facts.agent_name},
+        "count": count_in(entry.delivery, facts.rule_description),
         "outcome": entry.outcome,
         "reason": entry.reason,
         "attempts": facts.attempts,

@@ -21,7 +21,7 @@ COUNT: Final = 214
 
 MAX_TEXT_CHARS: Final = 1_000
 
-SAMPLE_ID: Final = f"{PREFIX}{'0' * 8}:{'0' * 32}:0"
+SAMPLE_ID: Final = f"{PREFIX}{'0' * 8}:{'0' * 32}:0:{'0' * 8}"
 """The delivery id; the ledger never makes this one."""
 
 _KEPT: Final = ("agent", "manager", "decoder", "location")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,9 @@ from ops.admin.terminal import plain
 from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
 
 if TYPE_CHECKING:
+    from common.ledger import Status
     from common.settings.load import Settings
+    from ops.admin.session import LedgerSession
 
 
 @click.command(epilog=example("courier release slack", "courier release slack --dry-run"))
@@ -34,7 +37,8 @@ def command(
     with open_session(settings) as session:
         chosen = resolve(session, wanted, removed=removed)
         now_ms = session.ledger.now_ms()
-        held = {one: status.held for one, status in session.ledger.statuses(chosen).items() if status.held}
+        statuses = session.ledger.statuses(chosen)
+        held = {one: found for one, status in statuses.items() if (found := _held(session, one, status))}
         for one in chosen:
             click.echo(plain(f"{session.label(one)}: {describe_holds(held.get(one, {}), now_ms) or 'nothing is held'}"))
         if dry_run or not held:
@@ -44,3 +48,9 @@ def command(
             click.confirm(f"Release {total:,} held {'delivery' if total == 1 else 'deliveries'}?", abort=True)
         for one in held:
             click.echo(plain(f"{session.label(one)}: {release_held(session.ledger, one):,} released"))
+
+
+def _held(session: LedgerSession, integration_id: str, status: Status) -> Counter[int]:
+    """Return how many deliveries are held until when, with those that open groups of held alerts become."""
+    groups = session.ledger.held_groups(integration_id) if status.groups else {}
+    return Counter(status.held) + Counter(groups)

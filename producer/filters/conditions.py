@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.conditions import compile_all, compile_any, parse_condition
+from common.services.sections import digest_of
 from producer.filters.agents import AGENT_GROUPS
 
 if TYPE_CHECKING:
@@ -43,6 +44,24 @@ class AlertConditions:
         if not self._all_of_rule(alert) or self._none_of_rule(alert):
             return False
         return None if self._need_alert else True
+
+
+def digest_conditions(integration: Integration, names: Mapping[str, NamedCondition]) -> dict[str, list[Condition]]:
+    """Return what an integration's digest reads of alerts, by key; a field counts as the condition that it exists.
+
+    Raises ConditionError, and ConfigError if this version cannot read the section.
+    """
+    digest = digest_of(integration)
+    if digest is None:
+        return {}
+    lists = {"digest.by": digest.by, "digest.top": digest.top, "digest.match": digest.match}
+    return {key: _parse(texts, names, f"{integration.id}: {key}") for key, texts in lists.items()}
+
+
+def use_agent_groups(integration: Integration, names: Mapping[str, NamedCondition]) -> bool:
+    """Return whether its conditions or its digest read the groups of agents. Raises as `digest_conditions`."""
+    of_digest = (one for list_ in digest_conditions(integration, names).values() for one in list_)
+    return AlertConditions(integration, names).use_agent_groups or any(AGENT_GROUPS in one.fields for one in of_digest)
 
 
 def _parse(texts: tuple[str, ...], names: Mapping[str, NamedCondition], where: str) -> list[Condition]:

@@ -1,8 +1,8 @@
 """Numbers add up while producers, workers and Redis are killed, and silences and windows begin and end.
 
 One integration excludes alerts, one has silences from the command line and from courier.toml, one holds alerts in every
-second minute, and one has alerts that its target refuses: they become dead letters, and a fallback gets them. All
-statuses that are read meanwhile must add up.
+second minute, one has alerts that its target refuses: they become dead letters, and a fallback gets them, and one folds
+alerts into digests. All statuses that are read meanwhile must add up.
 
 `make chaos` runs it and shows its counts; SEED repeats a run's choices, ROUNDS is the number of kills.
 """
@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from common.connection.errors import as_ledger_errors
+from common.digest import count_in
 from common.errors import LedgerUnavailable
 from common.integration import MANAGER_ID
-from common.ledger import Unaccounted, unaccounted
+from common.ledger import HistoryEntry, HistoryOutcome, Ledger, Unaccounted, unaccounted
 from common.ledger.status import read_statuses
 from common.silences import fetch_counts, fetch_silences, read_silences
 from ops.standalone.embedded_redis import EmbeddedServer
 from tests.chaos.choices import ROUNDS, SEED
 from tests.support.crashes import crash, pause
-from tests.support.manager_log import ManagerLog
+from tests.support.manager_log import HIGH_EVERY, ManagerLog
 from tests.support.processes import Courier
 from tests.support.recorder import Recorder, eventually, patience
 
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
     from common.ledger import Status
     from common.silences import SilenceCounts
 
-EXCEPTING, SILENCED, HOLDING, REFUSED, BACKUP = IDS = ("excepting", "silenced", "holding", "refused", "backup")
+IDS = EXCEPTING, SILENCED, HOLDING, REFUSED, BACKUP, FOLDING = (
+    *("excepting", "silenced", "holding", "refused", "backup"),
+    "folding",
+)
 ADDS_UP: Final = Unaccounted(alerts=0, deliveries=0)
 
 LEAST_S: Final = 125
@@ -80,6 +84,17 @@ fallback = "backup"
 service = "slack"
 hook_url = "{backup}"
 level = 16
+
+[integrations.folding]
+service = "webhook"
+hook_url = "{folding}"
+
+[integrations.folding.digest]
+by = ["rule.level"]
+first = 5
+every = "1s"
+min = 4
+top = ["id"]
 """
 SILENCE: Final = """
 [[silences]]
@@ -174,6 +189,14 @@ class System:
         """Return the status of all integrations. Raises LedgerUnavailable."""
         with as_ledger_errors(), self.server.client() as client:
             return read_statuses(client, [*IDS, MANAGER_ID], round(time.time() * 1000))
+
+    def delivered_digests(self) -> dict[str, int]:
+        """Return the digests that were delivered, as far as the server knows: the number of alerts by id."""
+        with self.server.client() as client:
+            entries = [one for one in Ledger(client).history([FOLDING]) if isinstance(one, HistoryEntry)]
+        assert {one.outcome for one in entries} == {HistoryOutcome.DELIVERED}
+        counts = {one.delivery: count_in(one.delivery, one.facts.rule_description) for one in entries}
+        return {one: count for one, count in counts.items() if count is not None}
 
     def silenced(self) -> dict[str, tuple[int, SilenceCounts]]:
         """Return the last digit of the alerts of each silence that kept some back, and what it kept back."""
@@ -295,6 +318,7 @@ def pending(system: System) -> list[str]:
     return [
         *(one for one, status in statuses.items() if status.totals.get("read") != system.log.written),
         *(f"deliveries of {one}" for one, status in statuses.items() if status.waiting + status.released),
+        *(f"groups of {one}" for one, status in statuses.items() if status.in_groups),
         *(f"silence {one}" for one, (_, counts) in system.silenced().items() if not counts.closed_ms),
     ]
 
@@ -315,10 +339,10 @@ def wait_until_drained(system: System) -> None:
 def check(system: System, reader: StatusReader) -> None:
     everything, statuses, silenced = set(range(system.log.written)), system.statuses(), system.silenced()
     totals: dict[str, Counter[str]] = {one: Counter(status.totals) for one, status in statuses.items()}
-    arrived = {one: Counter(map(number_of, target.ids)) for one, target in system.targets.items()}
+    arrived = {one: Counter(map(number_of, target.ids)) for one, target in system.targets.items() if one != FOLDING}
     messages = closing_messages(system.targets[SILENCED].bodies)
-    for one in IDS:
-        del arrived[one][-1]  # the closing messages
+    for numbers in arrived.values():
+        del numbers[-1]  # the closing messages
     got = {one: set(numbers) for one, numbers in arrived.items()}
     missing = everything - got[SILENCED]
     both = totals[SILENCED]["silenced"] - len(missing)
@@ -345,6 +369,7 @@ def check(system: System, reader: StatusReader) -> None:
     assert reader.number > 100
     assert reader.wrong == []
     assert {one: unaccounted(status) for one, status in statuses.items()} == dict.fromkeys(statuses, ADDS_UP)
+    check_digests(system, totals[FOLDING])
 
     expected = {
         EXCEPTING: {n for n in everything if not is_excepted(n)},
@@ -353,8 +378,8 @@ def check(system: System, reader: StatusReader) -> None:
         REFUSED: {n for n in everything if not is_refused(n)},
         BACKUP: {n for n in everything if is_refused(n)},
     }
-    assert {one: got[one] ^ expected[one] for one in IDS} == {one: set() for one in IDS}
-    assert {one: totals[one]["enqueued"] for one in IDS} == {
+    assert {one: got[one] ^ expected[one] for one in got} == {one: set() for one in got}
+    assert {one: totals[one]["enqueued"] for one in got} == {
         EXCEPTING: len(expected[EXCEPTING]),
         SILENCED: len(got[SILENCED]) - both,
         HOLDING: len(everything),
@@ -378,6 +403,45 @@ def check(system: System, reader: StatusReader) -> None:
     assert excess.total() == both
     assert totals[SILENCED]["committed"] - totals[SILENCED]["enqueued"] == len(silenced)
     assert messages.keys() >= {(one, counts.number) for one, (_, counts) in silenced.items()}
+
+
+def check_digests(system: System, totals: Counter[str]) -> None:
+    """Check the digests: a single producer reads the log in order, so each has all of its group from first to last."""
+    alerts = [json.loads(body) for body in system.targets[FOLDING].bodies]
+    singles = {number_of(one["id"]) for one in alerts if "courier" not in one}
+    digests = [one["courier"]["digest"] for one in alerts if "courier" in one]
+    sent = {one["id"]: one["count"] for one in digests}
+    delivered = system.delivered_digests()
+    missing = set(range(system.log.written)) - singles - {n for one in digests for n in members(one)}
+    forgotten = totals["below_min"] - len(missing)
+    figures = {
+        "part": "digests",
+        "seed": SEED,
+        "one by one": totals["enqueued"],
+        "folded": totals["folded"],
+        "in digests": totals["digested"],
+        "below min": totals["below_min"],
+        "digests": len(delivered),
+        "digests_repeated": len(digests) - len(sent),
+        "digests_forgotten": len(sent.keys() - delivered.keys()),
+        "in_a_forgotten_digest_then_below_min": forgotten,
+    }
+    print(json.dumps(figures))
+    assert [one["count"] for one in digests] == [len(members(one)) for one in digests]
+    assert totals["enqueued"] + totals["folded"] == system.log.written
+    assert sum(delivered.values()) == totals["digested"] > 0
+    assert len(delivered) == totals["digests"]
+    assert delivered.items() <= sent.items()
+    assert len(delivered) == len(sent) or system.forgot
+    assert totals["below_min"] > 0
+    assert forgotten == 0 or (forgotten > 0 and system.forgot)
+
+
+def members(digest: dict[str, Any]) -> list[int]:
+    """Return the numbers of the alerts of a digest's group from its first to its last one."""
+    is_high = digest["group"]["rule.level"] == "12"
+    numbers = range(number_of(digest["first_id"]), number_of(digest["last_id"]) + 1)
+    return [number for number in numbers if (number % HIGH_EVERY == 0) is is_high]
 
 
 def closing_messages(bodies: list[bytes]) -> Counter[tuple[str, int]]:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.digest import MAX_PARTS, MAX_TEXT_CHARS, is_digest, read_digest
+from common.digest import MAX_PARTS, MAX_TEXT_CHARS, count_in, is_digest, read_digest, window_of
 
 GROUP = "digest:0123abcd:00112233445566778899aabbccddeeff"
-ID = f"{GROUP}:1764504000000"
+ID = f"{GROUP}:1764504000000:89abcdef"
 LOG_LINE = "0123456789abcdef0123:0000000000:01234567"
 
 anything = st.recursive(
@@ -22,10 +22,23 @@ anything = st.recursive(
 
 
 @pytest.mark.parametrize(
-    "made", [ID, f"{ID}+", f"{ID}+fallback:teams", "digest:0123abcd:others:0", "digest:0123abcd:held17645:others:0"]
+    "made",
+    [
+        ID,
+        f"{ID}+",
+        f"{ID}+fallback:teams",
+        "digest:0123abcd:others:0:00000000",
+        "digest:0123abcd:held17645:others:0:00000000",
+    ],
 )
 def test_ids_of_the_ledger(made: str) -> None:
     assert is_digest(made)
+
+
+def test_what_an_id_and_a_description_say() -> None:
+    assert window_of(f"{ID}+fallback:x") == (GROUP.removeprefix("digest:"), 1764504000000)
+    assert (count_in(ID, "214 more: sshd"), count_in(ID, "7 more alerts"), count_in(ID, "sshd")) == (214, 7, None)
+    assert (window_of("n:1"), count_in("n:1", "214 more: sshd")) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +49,7 @@ def test_ids_of_the_ledger(made: str) -> None:
         f"node:{LOG_LINE}+{ID}",
         "digest:a",
         "digest::1",
+        f"{GROUP}:1764504000000",
         f" {ID}",
         "",
         "x" * 9,

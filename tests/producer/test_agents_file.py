@@ -174,6 +174,14 @@ file = "agents"
 [integrations.slack]
 only = ["agent.groups = prod"]
 """
+OF_DIGEST = """
+[agents]
+file = "agents"
+
+[integrations.slack.digest]
+first = 1
+match = ["agent.groups = prod"]
+"""
 
 
 def alert(number: int, agent: str) -> bytes:
@@ -215,8 +223,11 @@ def test_a_producer_follows_it_and_keeps_the_former_one(
     world.close()
 
 
-def test_without_the_file_an_integration_that_needs_it_waits_for_it(client: redis.Redis, tmp_path: Path) -> None:
-    (tmp_path / "courier.toml").write_text(SETTINGS)
+@pytest.mark.parametrize("settings", [SETTINGS, OF_DIGEST])
+def test_without_the_file_an_integration_that_needs_it_waits_for_it(
+    client: redis.Redis, tmp_path: Path, settings: str
+) -> None:
+    (tmp_path / "courier.toml").write_text(settings)
     agents = tmp_path / "agents"
     change(agents, "001 prod\n", 1)
     other = "<integration><name>shuffle</name><hook_url>https://s.example/a</hook_url></integration>"
@@ -248,7 +259,7 @@ def test_check_and_render_know_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     found = CliRunner().invoke(courier, ["check"])
     assert found.exit_code == 78
     assert "agents.file cannot be read: No such file or directory" in found.output
-    assert "slack has a condition on agent.groups, which needs agents.file" in found.output
+    assert "slack has a condition or a digest on agent.groups, which needs agents.file" in found.output
 
     (tmp_path / "agents").write_text("001 default\n")
     rendered = ["render", "--integration", "slack", "--alert", "alert.json"]

@@ -150,6 +150,32 @@ def test_a_daily_report_is_sent_at_its_time(open_world: OpenWorld) -> None:
     assert (report["group"], report["count"], report["window"]["to"]) == ({}, 10, "2026-06-04T06:00:00.000Z")
 
 
+@pytest.mark.parametrize(
+    ("evening", "hours", "end"),
+    [
+        ("2026-03-28T21:00:00+00:00", 9, "2026-03-29T06:00:00.000Z"),  # Berlin: 22:00 to 08:00, an hour is skipped
+        ("2026-10-24T21:00:00+00:00", 10, "2026-10-25T07:00:00.000Z"),  # 23:00 to 08:00, an hour is repeated
+    ],
+)
+def test_a_daily_report_keeps_its_time_when_clocks_change(
+    open_world: OpenWorld, evening: str, hours: int, end: str
+) -> None:
+    world = open_world('[integrations.slack.digest]\nby = []\nevery = "24h"\nat = "08:00"\nzone = "Europe/Berlin"')
+    world.time.now_s = datetime.fromisoformat(evening).timestamp()
+    producer = world.producer()
+    world.settle(producer)
+    world.append(alert(0), alert(1))
+    world.settle(producer)
+    assert world.digests(hours * 3600 - 1) == []
+    (report,) = world.digests(1)
+    assert (report["count"], report["window"]["to"]) == (2, end)
+    world.append(alert(2))
+    world.clock.now_s += 2
+    world.settle(producer)
+    assert world.digests(24 * 3600 - 1) == []
+    assert [one["count"] for one in world.digests(1)] == [1]
+
+
 def test_a_held_window_ends_as_a_digest(open_world: OpenWorld) -> None:
     world = open_world(HELD)
     producer = world.producer()

@@ -8,7 +8,7 @@ from common.conditions import field_hints, parse_condition
 from common.settings.silences import SILENCES
 from ops.admin.check.finding import warning
 from producer.filters.agents import AGENT_GROUPS
-from producer.filters.conditions import AlertConditions
+from producer.filters.conditions import AlertConditions, digest_conditions, use_agent_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 def check_conditions(
     integration: Integration, names: Mapping[str, NamedCondition], agents: AgentGroups, *, is_explained: bool
 ) -> Iterator[Finding]:
-    """Yield a warning for each field of its conditions that alerts do not have.
+    """Yield a warning for each field of its conditions, and of its digest, that alerts do not have.
 
     `is_explained` says that a warning about missing groups of agents would be the second one.
     """
     conditions, where = AlertConditions(integration, names), f"{integration.file}:{integration.line}"
-    for key, list_ in (("only", conditions.only), ("except", conditions.without)):
+    lists = {"only": conditions.only, "except": conditions.without, **digest_conditions(integration, names)}
+    for key, list_ in lists.items():
         yield from (warning(f"{key}: {hint}", where) for hint in field_hints(list_))
-    if conditions.use_agent_groups and not agents and not is_explained:
+    if use_agent_groups(integration, names) and not agents and not is_explained:
         yield warning(f"the alerts of Wazuh 4.x carry no {AGENT_GROUPS}: set [agents] file", where)
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ops.admin.explain.model import State
-from ops.admin.terminal import age
+from ops.admin.explain.model import DigestReport, State
+from ops.admin.terminal import age, pluralize
 
 if TYPE_CHECKING:
     from common.integration import Integration
+    from common.ledger import Group, HistoryEntry
     from common.settings.schema import Policy
     from common.silences import Silence
     from ops.admin.explain.subject import Subject
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the alert, and commands that can be run as they are.
 
-    `outcome` is how its delivery ended, such as `delivered`; empty if that is unknown or it has not ended.
+    `outcome` is how its delivery, or that of its digest, ended, such as `delivered`; empty if that is unknown or it has
+    not ended. `digest` is where it was folded.
     """
 
     state: State
@@ -31,6 +33,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str = ""
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    digest: DigestReport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class Case:
     `changed_s` is when the configuration was last changed, in seconds since the epoch, None if that is unknown.
     `silence` is the one that keeps the alert back if the producer reads it when it is written, or else later; None if
     none does.
+    `group` is the group into which it is folded if the producer reads it when it is written; None if it is not folded.
     `match` is None if the integration is not configured here, or the alert is none: then `problem` says why.
     """
 
@@ -49,6 +53,7 @@ class Case:
     source: SearchableSource
     changed_s: float | None = None
     silence: Silence | None = None
+    group: Group | None = None
     match: MatchExplanation | None = None
     problem: str = ""
     configured: bool = True
@@ -59,6 +64,16 @@ def moment(at_ms: int, now_ms: int) -> str:
     distance_s = (at_ms - now_ms) / 1000
     distance = f"in {age(distance_s)}" if distance_s > 0 else f"{age(-distance_s)} ago"
     return f"{clock_time(at_ms)} ({distance})"
+
+
+def describe_end(one: HistoryEntry, now_ms: int) -> str:
+    """Return how a delivery ended as text: `delivered 2026-01-31T08:00:00Z (3m ago), after 1 attempt`."""
+    reason = f" ({one.reason})" if one.reason else ""
+    number = one.facts.attempts
+    attempts = f", after {pluralize(number, 'attempt')}" if number else ""
+    _, _, origin = one.delivery.partition("+fallback:")
+    fallback = f"as the fallback of {origin}: " if origin else ""
+    return f"{fallback}{one.outcome}{reason} {moment(one.ended_ms, now_ms)}{attempts}"
 
 
 def valid(text: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from common.conditions import NO_NAMES, parse_named_conditions
-from common.errors import ConditionError
+from common.errors import ConditionError, ConfigError
 from common.integration import Integration
 from common.silences import compile_silence, silence_for
+from common.windows import held_until
 from ops.admin.explain.case import Case, valid
 from ops.admin.explain.deliveries import report_delivery, report_end
 from ops.admin.explain.ledger import Answer
@@ -18,12 +20,14 @@ from ops.admin.explain.search import Missing, find_alert, is_alert_id
 from ops.admin.explain.steps import conclude
 from ops.admin.explain.subject import DELIVERY_ID, Subject
 from ops.admin.filter_mismatch import describe_mismatches
-from producer.filters.decode import InvalidAlert
+from producer.digests import folder_of
+from producer.filters.decode import InvalidAlert, decode_line
 from producer.filters.explain import MatchVerdict, explain_match
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from common.ledger import Group
     from common.settings.load import Settings
     from common.silences import AppliedSilence, Silence
     from ops.admin.explain.ledger import LedgerState
@@ -123,9 +127,9 @@ class Explainer:
         if not self._state:
             return None
         if not subject.delivery:
-            return Answer(self._state, {}, {})
-        ended = self._state.ended(subject.delivery, since_ms(subject.written_s))
-        return Answer(self._state, self._state.locate(subject.delivery), ended)
+            return Answer(self._state, {}, {}, {})
+        ended, digests = self._state.ended(subject.delivery, since_ms(subject.written_s))
+        return Answer(self._state, self._state.locate(subject.delivery), ended, digests)
 
     def _notes(self, subject: Subject) -> Iterator[str]:
         if self._state and (error := self._state.producer.config_error):
@@ -165,6 +169,7 @@ class Explainer:
             source=self._source,
             changed_s=self._changed_s,
             silence=self._silence_for(integration, subject) if match else None,
+            group=self._group_of(integration, subject) if match else None,
             match=match,
             problem=problem,
             configured=configured,
@@ -179,6 +184,24 @@ class Explainer:
         moments = sorted({written_ms, *(one.silence.start_ms for one in self._silences)})
         found = (silence_for(alert, one, integration, self._silences) for one in moments if one >= written_ms)
         return next(filter(None, found), None)
+
+    def _group_of(self, integration: Integration, subject: Subject) -> Group | None:
+        """Return the group into which the alert is folded if it is read when it is written."""
+        if subject.line is None or subject.written_s is None:
+            return None
+        try:
+            folder = folder_of(integration, self._names, self._configuration.agents.decode)
+        except (ConfigError, ConditionError):  # such a configuration is refused, or of a newer version
+            return None
+        return folder.group_of(subject.line, self._held_until_ms(integration, subject)) if folder else None
+
+    def _held_until_ms(self, integration: Integration, subject: Subject) -> int:
+        """Return the end of the hold of an alert that is read when it is written, 0 if it is not held."""
+        hold = integration.hold
+        if hold is None or subject.written_s is None or not hold.applies_to(decode_line(subject.raw).rule.level):
+            return 0
+        end = held_until(hold, self._configuration.windows[hold.window], datetime.fromtimestamp(subject.written_s, UTC))
+        return round(end.timestamp() * 1000) if end else 0
 
     def _compiled_silences(self) -> Iterator[AppliedSilence]:
         """Yield the silences that this node's producer applies; one that cannot be read silences nothing."""
@@ -227,6 +250,7 @@ def _report(case: Case, answer: Answer | None) -> IntegrationReport:
         text=valid(text),
         notes=[*map(valid, notes)],
         commands=[*map(valid, commands)],
+        digest=None if main else conclusion.digest,
         deliveries=deliveries,
         ended=[*map(report_end, answer.ended.get(case.integration.id, ()))] if answer else [],
     )

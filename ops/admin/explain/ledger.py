@@ -6,7 +6,9 @@ import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from common.ledger import HistoryEntry
+from common.digest import PREFIX, is_digest
+from common.errors import LedgerDamaged
+from common.ledger import Folded, HistoryEntry
 from common.reports.producer import fetch_producer_report
 from common.reports.worker import fetch_worker_names
 from common.silences import fetch_counts, fetch_silences, read_silences
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
     from common.reports.producer import ProducerReport
     from common.silences import SilenceCounts
     from ops.admin.session import LedgerSession
+
+    Ended = dict[str, list[HistoryEntry]]
+
+
+ENDED_TOTALS: Final = ("delivered", "skipped", "discarded", "expired", "moved")
+"""Counters of deliveries that left an integration for good. While all are 0, the ledger has forgotten none."""
 
 
 MAX_HISTORY: Final = 200_000
@@ -86,17 +94,27 @@ class LedgerState:
         listed = self.listed.get(integration_id)
         return listed.name if listed else ""
 
-    def ended(self, delivery: str, since_ms: int) -> dict[str, list[HistoryEntry]]:
-        """Return how the deliveries of an alert ended, by integration, the oldest first.
+    def ended(self, delivery: str, since_ms: int) -> tuple[Ended, Ended]:
+        """Return how the deliveries of an alert ended, and all digests, by integration, the oldest first.
 
         They are found by the id of the delivery: the history may have the alert's own id cut, or not at all.
         """
-        found: dict[str, list[HistoryEntry]] = {}
-        entries = self._entries(since_ms)
-        own = (one for one in entries if one.delivery == delivery or one.delivery.startswith(f"{delivery}+"))
-        for one in sorted(own, key=attrgetter("order")):
-            found.setdefault(one.integration, []).append(one)
-        return found
+        found: Ended = {}
+        digests: Ended = {}
+        wanted = (one for one in self._entries(since_ms) if one.delivery.startswith((delivery, PREFIX)))
+        for one in sorted(wanted, key=attrgetter("order")):
+            if one.delivery == delivery or one.delivery.startswith(f"{delivery}+"):
+                found.setdefault(one.integration, []).append(one)
+            elif is_digest(one.delivery):
+                digests.setdefault(one.integration, []).append(one)
+        return found, digests
+
+    def find_folded(self, integration_id: str, group: str) -> Folded:
+        """Return what the ledger holds of a group of alerts; nothing if its keys are damaged."""
+        try:
+            return self._session.ledger.find_folded(integration_id, group)
+        except LedgerDamaged:  # `Status.damaged` names the keys
+            return Folded((), None)
 
     def ended_about(self, wanted: str, since_ms: int) -> list[HistoryEntry]:
         """Return the ends of deliveries that are about the id of an alert or of a delivery, the oldest first."""
@@ -135,10 +153,17 @@ class LedgerState:
         first = next(self._session.ledger.history([integration_id], chunk=1), None)
         return first.ended_ms if isinstance(first, HistoryEntry) else None  # an unreadable entry has no time
 
+    def knows_all_since(self, integration_id: str, at_ms: int) -> bool:
+        """Return whether Redis still knows every delivery that ended since then."""
+        begins_ms = self.history_begins_ms(integration_id)
+        is_covered = begins_ms is not None and begins_ms < at_ms
+        return is_covered or not any(self.statuses[integration_id].totals.get(name) for name in ENDED_TOTALS)
+
 
 class Answer(NamedTuple):
-    """What Redis knows of one alert: held and ended deliveries by integration."""
+    """What Redis knows of one alert: held and ended deliveries by integration. `digests` are all that ended since."""
 
     state: LedgerState
     held: Mapping[str, Sequence[Located]]
     ended: Mapping[str, Sequence[HistoryEntry]]
+    digests: Mapping[str, Sequence[HistoryEntry]]

@@ -28,6 +28,10 @@ class State(StrEnum):
     DEAD = "dead"
     ENDED = "ended"
     """Delivered, or skipped or deleted; the text says what is known."""
+    FOLDED = "folded"
+    """It is in a digest, which may have been sent, or in an open group."""
+    BELOW_MIN = "below_min"
+    """Too few alerts of its group came for a digest."""
     SILENCED = "silenced"
     NOT_READ = "not_read"
     NOT_ENQUEUED = "not_enqueued"
@@ -98,13 +102,30 @@ class EndReport(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
 
 
+class DigestReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The digest that has the alert; `id` is empty while its window is open. `certain` is whether it names the alert.
+
+    `group` has the values of `by`; it is empty if there are none, and in the group for all others, `others`. `count` is
+    how many alerts it has, null if that is unknown. `to_ms` is when the window ended, or will end.
+    """
+
+    id: str
+    group: dict[str, str]
+    others: bool
+    from_ms: int
+    to_ms: int
+    count: int | None
+    certain: bool
+
+
 class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """One integration. `configured` is false if only the ledger knows it; it then has no filters.
 
     `matches` is whether the current filters and conditions let the alert pass, null if that is unknown. `why_not` has a
     text for each one that does not. `where` is FILE:LINE of its definition. `notes` say what restricts the answer.
-    `outcome` is how its delivery ended, such as `delivered`; empty if that is unknown or it has not ended. `ended` are
-    the ends of its deliveries that the history has, the oldest first: each replay of a dead letter adds one.
+    `outcome` is how its delivery, or its digest, ended, such as `delivered`; empty if that is unknown or it has not
+    ended. `digest` is null if the alert was not folded, or if it is unknown where. `ended` are the ends of its
+    deliveries that the history has, the oldest first: each replay of a dead letter adds one.
     """
 
     id: str
@@ -120,6 +141,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     notes: list[str]
     commands: list[str]
+    digest: DigestReport | None
     deliveries: list[DeliveryReport]
     ended: list[EndReport]
 

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from common.health.checks import IDLE_LIMIT_S
-from ops.admin.explain.case import Conclusion, moment
+from ops.admin.explain.case import Conclusion, describe_end, moment
+from ops.admin.explain.folded import folded
 from ops.admin.explain.model import State
 from ops.admin.filter_mismatch import describe_mismatches
 from ops.admin.terminal import age, pluralize
@@ -21,14 +22,11 @@ from producer.filters.explain import MatchVerdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from common.ledger import HistoryEntry, Status
+    from common.ledger import Status
     from ops.admin.explain.case import Case
     from ops.admin.explain.ledger import Answer, LedgerState
 
     Step = Callable[[Case, Answer], Conclusion | None]
-
-ENDED_TOTALS: Final = ("delivered", "skipped", "discarded", "expired", "moved")
-"""Counters of deliveries that left an integration for good. While all are 0, the ledger has forgotten none."""
 
 
 def conclude(case: Case, answer: Answer | None) -> Conclusion:
@@ -57,8 +55,8 @@ def recorded(case: Case, answer: Answer) -> Conclusion | None:
         return None
     own = [one for one in entries if one.delivery == case.subject.delivery]
     last = (own or entries)[-1]
-    others = [_ended(one, answer.state.now_ms) for one in entries if one is not last]
-    text = _ended(last, answer.state.now_ms)
+    others = [describe_end(one, answer.state.now_ms) for one in entries if one is not last]
+    text = describe_end(last, answer.state.now_ms)
     return Conclusion(state=State.ENDED, text=text, outcome=last.outcome, notes=tuple(others[-MAX_ENDS:]))
 
 
@@ -120,12 +118,8 @@ def silenced(case: Case, answer: Answer) -> Conclusion | None:
 
 def never_enqueued(case: Case, answer: Answer) -> Conclusion | None:
     """It was read, and the ledger can show that it was never enqueued."""
-    written_s, status = case.subject.written_s, _status(case, answer)
-    if case.subject.line is None:
-        return None
-    begins_ms = answer.state.history_begins_ms(case.integration.id)
-    is_covered = bool(begins_ms and written_s and begins_ms < written_s * 1000)
-    if not is_covered and any(status.totals.get(name) for name in ENDED_TOTALS):
+    written_ms = round(1000 * (case.subject.written_s or 0))
+    if case.subject.line is None or not answer.state.knows_all_since(case.integration.id, written_ms):
         return None
     text = (
         "matches now, but was not enqueued: when the producer read it, the integration did not exist yet, "
@@ -162,6 +156,7 @@ STEPS: Final[tuple[Step, ...]] = (
     not_in_the_log,
     not_read,
     silenced,
+    folded,
     never_enqueued,
     ended_unrecorded,
 )
@@ -174,15 +169,6 @@ UNKNOWN: Final = Conclusion(state=State.UNKNOWN, text="unknown")
 
 def _status(case: Case, answer: Answer) -> Status:
     return answer.state.statuses[case.integration.id]
-
-
-def _ended(one: HistoryEntry, now_ms: int) -> str:
-    reason = f" ({one.reason})" if one.reason else ""
-    number = one.facts.attempts
-    attempts = f", after {pluralize(number, 'attempt')}" if number else ""
-    _, _, origin = one.delivery.partition("+fallback:")
-    fallback = f"as the fallback of {origin}: " if origin else ""
-    return f"{fallback}{one.outcome}{reason} {moment(one.ended_ms, now_ms)}{attempts}"
 
 
 def _why_not_read(integration_id: str, state: LedgerState) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,8 @@ def test_a_window_becomes_one_alert_that_tells_everything(ledger: Ledger, clock:
     clock.now_s += 1
     (alert,) = digests(ledger)
     delivery_id = alert["courier"]["digest"].pop("id")
-    assert delivery_id == f"digest:p:a:{round(datetime(2028, 2, 29, 23, 59, 30, 125_000, UTC).timestamp() * 1000)}"
+    from_ms = round(datetime(2028, 2, 29, 23, 59, 30, 125_000, UTC).timestamp() * 1000)
+    assert re.fullmatch(f"digest:p:a:{from_ms}:[0-9a-f]{{8}}", delivery_id)
     assert alert == {
         "timestamp": "2028-03-01T00:00:30.125+0000",
         "id": "y2",
@@ -253,6 +255,26 @@ def test_a_digest_that_dies_is_one_dead_letter_that_knows_its_count(ledger: Ledg
     assert ledger.status("backup").waiting == 1
     assert unaccounted(ledger.status("backup")) == NOTHING
     assert totals(ledger) == (0, 7, 1, 7, 0)
+
+
+def test_a_late_success_of_a_forgotten_digest_does_not_end_the_next_one(
+    ledger: Ledger, clock: Clock, client: redis.Redis
+) -> None:
+    commit(ledger, [part(2)])
+    before: dict[bytes, Any] = {key: client.dump(key) for key in client.scan_iter()}
+    clock.now_s += 60
+    (sent,) = release(ledger)
+    (begun,) = ledger.begin(ID, [sent], token="w", lease_s=60)
+    client.flushdb()  # the server lost its last second
+    for key, value in before.items():
+        client.restore(key, 0, value)
+    commit(ledger, [part(3)])
+    (again,) = release(ledger)
+    success = Settlement(id=sent, outcome=SettleOutcome.DELIVERED, header=begun.header)
+    ledger.settle(ID, [success], token="w")
+    (kept,) = ledger.begin(ID, [again], token="w", lease_s=60)
+    assert json.loads(kept.alert)["courier"]["digest"]["count"] == 5
+    assert totals(ledger) == (0, 5, 1, 5, 0)
 
 
 def test_bury_takes_open_groups_along(ledger: Ledger) -> None:

@@ -98,6 +98,7 @@ def test_entries_are_json_lines_without_a_terminal(ledger: Ledger) -> None:
         "alert_id": "1.1",
         "rule": {"id": "5710", "level": 5, "description": HOSTILE},
         "agent": {"id": "001", "name": "web01"},
+        "count": None,
         "outcome": "dead",
         "reason": "http_4xx",
         "attempts": 2,

@@ -89,6 +89,8 @@ def test_check_finds_conditions_on_fields_that_alerts_do_not_have(folder: Path) 
         '[conditions]\nours = ["srcip in 10.0.0.0/8", "rule.level > 30"]\n'
         '[integrations.custom-teams]\nonly = ["level >= 1"]\n'
         f'except = ["@ours", "agent.groups = test", "agent and rule.mitre.id"]\n{silence}'
+        '[integrations.soc]\nservice = "slack"\nhook_url = "https://h.example/x"\n'
+        '[integrations.soc.digest]\nby = ["agent.groups"]\nmatch = ["level > 3"]\n'
     )
     found = run("check")
     warnings = {line.partition(": ")[2].partition(": ")[2] for line in found.stdout.splitlines() if "warning" in line}
@@ -96,9 +98,11 @@ def test_check_finds_conditions_on_fields_that_alerts_do_not_have(folder: Path) 
         "only: alerts have no value in level; did you mean rule.level?",
         "except: alerts have no value in srcip; did you mean data.srcip?",
         "the alerts of Wazuh 4.x carry no agent.groups: set [agents] file",
+        "digest.match: alerts have no value in level; did you mean rule.level?",
     }
+    assert found.stdout.count("carry no agent.groups") == 2
     assert "warning: [[silences]] 'x': alerts have no value in agent; did you mean agent.name?" in found.stdout
-    assert found.stdout.count("did you mean") == 3
+    assert found.stdout.count("did you mean") == 4
     assert found.exit_code == 0
 
 

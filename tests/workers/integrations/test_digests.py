@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GROUP = "digest:0123abcd:00112233445566778899aabbccddeeff"
-ID = f"{GROUP}:1764504000000"
+ID = f"{GROUP}:1764504000000:89abcdef"
 SAMPLE = {**FIELDS, "timestamp": "2026-11-30T12:00:05.000+0000"}
 DIGEST: dict[str, Any] = {
     "id": ID,
@@ -237,7 +237,9 @@ def key_of(given: Alert, identity: str = "pagerduty") -> str:
 def test_all_digests_of_a_group_land_in_one_incident() -> None:
     key = key_of(digest())
     assert len(key) <= MAX_DEDUP_KEY_CHARS
-    assert key == key_of(digest(f"{GROUP}:1764504600000", count=3)) == key_of(digest(f"{ID}+fallback:pagerduty"))
+    assert (
+        key == key_of(digest(f"{GROUP}:1764504600000:01234567", count=3)) == key_of(digest(f"{ID}+fallback:pagerduty"))
+    )
     different = [
         *(digest(group={"rule.id": "5710"}), digest(group={"rule.id": "5712", "agent.id": "1"})),
         *(digest(group={}), digest(group={}, others=True), alert()),
