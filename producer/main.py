@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from common.settings.load import Settings
-    from common.settings.schema import MetricsSettings
+    from common.settings.served import MetricsSettings
     from common.telemetry.spans import Tracing
     from producer.metrics import ProducerMetrics
 

@@ -13,7 +13,7 @@ from common.errors import SettingsError
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from common.settings.schema import MetricsSettings
+    from common.settings.served import MetricsSettings
 
 _log = logging.getLogger("courier.metrics")
 

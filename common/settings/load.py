@@ -33,11 +33,8 @@ from common.settings.schema import (
     POLICY_KEYS,
     STRUCTS,
     AgentsSettings,
-    ConsoleSettings,
-    FlowerSettings,
     HealthSettings,
     LogSettings,
-    MetricsSettings,
     Policy,
     ProducerSettings,
     RedisSettings,
@@ -45,6 +42,7 @@ from common.settings.schema import (
     TelemetrySettings,
     WorkerSettings,
 )
+from common.settings.served import ConsoleSettings, FlowerSettings, MetricsSettings
 from common.settings.silences import SilenceTable, shown_silences, silence_tables
 from common.settings.sources import (
     SETTINGS_VARIABLE,

@@ -21,12 +21,12 @@ from common.logs import DeliveryLog, LogFormat, LogLevel
 from common.secret import Secret
 from common.settings.moments import LogPosition, start_position
 from common.settings.rate_limit import RateLimit
-from common.settings.secret_values import credentials, secret, secret_url, secret_url_or_reference, variables
+from common.settings.secret_values import secret, secret_url, secret_url_or_reference, variables
+from common.settings.served import ConsoleSettings, FlowerSettings, MetricsSettings
 from common.settings.values import (
     Reader,
     boolean,
     duration,
-    hosts,
     integer,
     integers,
     networks,
@@ -144,43 +144,11 @@ class StateSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: Annotated[Secret | None, optional(secret()), NameOverrides(variable="COURIER_SECRET_KEY")]
 
 
-class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[flower]`."""
-
-    address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
-    port: Annotated[int, integer(0, 65_535)]
-    read_only: Annotated[bool, boolean()]
-    max_tasks: Annotated[int, integer(100, 10_000_000)]
-    basic_auth: Annotated[Secret | None, optional(credentials())]
-    url_prefix: Annotated[str, text('a path such as "flower", or "" for none', r"[A-Za-z0-9_/.-]*")]
-    behind_proxy: Annotated[bool, boolean()]
-    hosts: Annotated[tuple[str, ...], hosts()]
-    db: Annotated[Path | None, optional(path())]
-
-
-class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[console]`. The login is `flower.basic_auth`."""
-
-    address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
-    port: Annotated[int, integer(0, 65_535)]
-    hosts: Annotated[tuple[str, ...], hosts()]
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], networks()]
-    user_header: Annotated[str, text("the name of a header", r"[A-Za-z0-9-]{1,100}")]
-    flower_url: Annotated[str, text('an http:// or https:// URL, or ""', r"(?:https?://[^\s\"'<>`|\\]+)?")]
-
-
 class AgentsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[agents]`."""
 
     # COURIER_AGENTS_FILE would look like the name of a file with the value, as all variables in _FILE are.
     file: Annotated[Path | None, optional(path()), NameOverrides(variable="COURIER_AGENTS_PATH")]
-
-
-class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[metrics]`."""
-
-    address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
-    port: Annotated[int, integer(0, 65_535)]
 
 
 class HealthSettings(msgspec.Struct, frozen=True, kw_only=True):

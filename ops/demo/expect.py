@@ -1,7 +1,8 @@
 """Computes which messages must arrive for a log and a configuration, and compares them with those that arrived.
 
 This is a second implementation of spec 5.4 to 5.6, independent of the workers'; it covers what the sample contains.
-A look-up has no alert id, so its identity is the value looked up; the manager's events contain the alert id.
+A look-up has no alert id, so its identity is the value looked up; the manager's events contain the alert id. An alert
+that is folded into a digest has no message of its own: the digest's title says how many it is for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.integration import MANAGER_ID
+from common.services.sections import digest_of
 from ops.demo.http_types import part
 from ops.demo.threat_data import INDICATORS
 from producer.filters.decode import InvalidAlert
@@ -36,7 +38,11 @@ NOT_FOR_SHUFFLE: Final = frozenset(
 LOOK_UPS: Final = frozenset(("virustotal", "maltiverse"))
 """Services whose responses are cached: each value is looked up once."""
 
+FOLDED: Final = "folded into a digest"
+"""The identity of each alert that a digest is for."""
+
 NOT_FOUND: Final = 404
+_MORE: Final = re.compile(r"([0-9]+) more: ")
 _MD5: Final = re.compile(r"[0-9a-f]{32}|[0-9A-F]{32}")
 
 
@@ -64,6 +70,7 @@ def expected(lines: Iterable[bytes], integrations: Sequence[Integration]) -> Cou
     """Return how often each message must arrive for these lines of an alert log, with or without newlines."""
     index = FilterIndex(integrations)
     names = {integration.id: integration.name for integration in integrations}
+    folding = {integration.id for integration in integrations if digest_of(integration)}
     arrivals: Counter[Arrival] = Counter()
     for line in lines:
         try:
@@ -72,6 +79,9 @@ def expected(lines: Iterable[bytes], integrations: Sequence[Integration]) -> Cou
             continue
         alert = json.loads(line)
         for integration_id in matched:
+            if integration_id in folding:
+                arrivals[Arrival(integration_id, FOLDED)] += 1
+                continue
             name = names[integration_id]
             for arrival in _arrivals(integration_id, name, alert):
                 is_cached = name in LOOK_UPS and arrival.integration != MANAGER_ID and arrival in arrivals
@@ -80,8 +90,17 @@ def expected(lines: Iterable[bytes], integrations: Sequence[Integration]) -> Cou
 
 
 def arrived(messages: Iterable[Message]) -> Counter[Arrival]:
-    """Return how often each message arrived and was accepted; a 404 of a look-up counts as accepted."""
-    return Counter(Arrival(m.integration, m.identity) for m in messages if m.accepted or m.status == NOT_FOUND)
+    """Return how often each message arrived and was accepted; a 404 of a look-up counts as accepted.
+
+    A digest counts as the messages that it is for.
+    """
+    found: Counter[Arrival] = Counter()
+    for message in messages:
+        if digest := _MORE.match(message.title):
+            found[Arrival(message.integration, FOLDED)] += int(digest[1])
+        elif message.accepted or message.status == NOT_FOUND:
+            found[Arrival(message.integration, message.identity)] += 1
+    return found
 
 
 def compare(must: Counter[Arrival], did: Counter[Arrival]) -> Comparison:

@@ -176,7 +176,7 @@ class _Demo:
             self._watch(STATUS_INTERVAL_S)
             read, statuses = self._system.read()
             pending = [status for name, status in statuses.items() if name not in self._unusable]
-            if read >= self._feed.lines and not any(s.waiting or s.released for s in pending):
+            if read >= self._feed.lines and not any(s.waiting or s.released or s.groups for s in pending):
                 return read, statuses
             now = (read, {name: status.totals for name, status in statuses.items()})
             if now != before:

@@ -11,7 +11,7 @@ from common.connection.urls import host_in_url
 from common.errors import Unhealthy
 
 if TYPE_CHECKING:
-    from common.settings.schema import ConsoleSettings, FlowerSettings, MetricsSettings
+    from common.settings.served import ConsoleSettings, FlowerSettings, MetricsSettings
 
 TIMEOUT_S: Final = 5.0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from common.connection.urls import host_in_url
 
 if TYPE_CHECKING:
-    from common.settings.schema import ConsoleSettings, FlowerSettings
+    from common.settings.served import ConsoleSettings, FlowerSettings
 
 
 def address(flower: FlowerSettings, port: int) -> str:

@@ -33,7 +33,7 @@ from ops.standalone.child import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from common.settings.load import Settings
-    from common.settings.schema import FlowerSettings
+    from common.settings.served import FlowerSettings
 
 INSPECT_INTERVAL_MS: Final = 30_000
 """Flower reads the workers' queues only at its start; workers may start later or serve more queues. Each time, every

@@ -12,7 +12,7 @@ from common.metrics import TABLE, serve
 from common.metrics.factory import counter, gauge, histogram
 from common.metrics.labels import FAILED, REASONS_WITHOUT_ATTEMPT, SKIPPED, attempt_pairs, ledger_pairs
 from common.outcome import Reason
-from common.settings.schema import MetricsSettings
+from common.settings.served import MetricsSettings
 from ops.standalone.embedded_redis import free_port
 
 ROOT = Path(common.__file__).parents[1]

@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import TYPE_CHECKING
 
-from ops.demo.expect import Arrival, arrived, compare, expected, look_ups
+from common.settings.load import load_settings
+from ops.demo.expect import FOLDED, Arrival, arrived, compare, expected, look_ups
 from ops.demo.messages import Inbox
 from ops.demo.setup import ALERTS, SAMPLE
+from producer.configuration import read_configuration
 from producer.ossec_conf import parse_ossec_conf
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BLOCKS = b"""<ossec_config>
 <integration><name>slack</name><hook_url>http://h/</hook_url><level>7</level></integration>
@@ -66,6 +72,19 @@ def test_refused_message_has_not_arrived_but_a_404_has() -> None:
     for status, accepted in ((500, False), (404, False), (200, True)):
         inbox.add(service="s", integration="i", status=status, accepted=accepted, identity=str(status), title="")
     assert set(arrived(inbox.after(0))) == {("i", "404"), ("i", "200")}
+
+
+def test_a_digest_counts_as_the_messages_that_it_is_for(tmp_path: Path) -> None:
+    (tmp_path / "ossec.conf").write_text("<ossec_config></ossec_config>")
+    toml = '[integrations.soc]\nservice = "mattermost"\nhook_url = "http://h/x"\nlevel = 7\ndigest.every = "5s"\n'
+    (tmp_path / "courier.toml").write_text(toml)
+    settings = load_settings(file=None, environment={}, cwd=tmp_path, overrides={"producer.config": "ossec.conf"})
+    found = expected([alert(level=7), alert(level=9), alert(level=3)], read_configuration(settings).integrations)
+    assert found == Counter({Arrival("soc", FOLDED): 2})
+    inbox = Inbox(lambda: 0.0)
+    title = "2 more: sshd: brute force"
+    inbox.add(service="m", integration="soc", status=200, accepted=True, identity="1.2", title=title)
+    assert arrived(inbox.after(0)) == found
 
 
 def test_sample_has_every_kind_of_message() -> None:
