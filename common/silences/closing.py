@@ -22,7 +22,11 @@ TOP_RULES: Final = 5
 
 
 class ClosingMessage(NamedTuple):
-    """The id of the delivery, the same whoever makes it, and the alert."""
+    """The id of the delivery, the same whoever makes it, and the alert.
+
+    The id has the number: if Redis forgets a message, a late success of it must not end the next one, which may say
+    another number.
+    """
 
     delivery_id: str
     alert: bytes
@@ -61,4 +65,4 @@ def closing_message(silence: Silence, integration_id: str, counts: SilenceCounts
             }
         },
     }
-    return ClosingMessage(f"courier:{name}", msgspec.json.encode(alert))
+    return ClosingMessage(f"courier:{name}:{counts.number}", msgspec.json.encode(alert))

@@ -161,9 +161,9 @@ def test_an_ended_silence_is_announced_once_whoever_asks(new_world: NewWorld) ->
     for _ in range(3):
         world.settle(second)
         world.settle(producer)
-    assert world.waiting("shuffle") == ["courier:silence-s1"]
+    assert world.waiting("shuffle") == ["courier:silence-s1:5"]
     assert world.waiting("slack") == [], "nothing was kept from it"
-    record: Any = world.client.hget("courier:{shuffle}:records", "courier:silence-s1")
+    record: Any = world.client.hget("courier:{shuffle}:records", "courier:silence-s1:5")
     alert = json.loads(record.partition(b"\n")[2])
     assert (alert["rule"]["level"], alert["courier"]["silence"]["count"]) == (3, 5)
     assert sum(alert["courier"]["silence"]["rules"].values()) == 5

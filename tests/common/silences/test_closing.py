@@ -29,7 +29,7 @@ COUNTS = SilenceCounts(214, 1_796_060_000_000, 1_796_063_600_000, 0, {f"57{n}": 
 def test_message_says_number_rules_and_reason() -> None:
     delivery_id, raw = closing_message(SILENCE, "slack", COUNTS, "wazuh-1")
     alert = json.loads(raw)
-    assert delivery_id == "courier:silence-k3f9qa"
+    assert delivery_id == "courier:silence-k3f9qa:214"
     assert closing_message(SILENCE, "slack", COUNTS, "another").delivery_id == delivery_id
     assert alert["timestamp"] == "2026-11-30T18:33:20.250+0000"
     assert alert["rule"]["description"] == alert["full_log"]
