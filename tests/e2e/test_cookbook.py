@@ -453,7 +453,8 @@ def test_a_second_manager_uses_the_same_workers(running: Desk, server: EmbeddedS
             eventually(lambda: "reading starts" in process.log)
             second.append(2)
             eventually(lambda: set(target.ids) == second.ids)
-            assert set(json.loads(running.run("courier status --json"))["nodes"]) == {"manager-1", "manager-2"}
+            nodes = {"manager-1", "manager-2"}
+            eventually(lambda: set(json.loads(running.run("courier status --json"))["nodes"]) == nodes)
 
 
 BY_COMMANDS = {
