@@ -40,6 +40,9 @@ MAX_CONNECTIONS: Final = 800
 UNREAD_TIMEOUT_S: Final = 60
 """How long a visitor may take none of what is sent: a computer that sleeps, or one that never reads."""
 
+CLOSE_TIMEOUT_S: Final = 1.0
+"""How long to wait at the end for pages that are being made."""
+
 SAMPLE_INTERVAL_MS: Final = 10_000
 """How often the counters are read while no page is open, for the rates of the last minutes."""
 
@@ -104,6 +107,8 @@ async def serve(settings: Settings, sockets: list[socket.socket], stop: asyncio.
     await stop.wait()
     sampling.stop()
     server.stop()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(server.close_all_connections(), CLOSE_TIMEOUT_S)
     application.console.close()
 
 

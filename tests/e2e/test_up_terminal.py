@@ -14,7 +14,7 @@ import pytest
 from common.reports.worker import fetch_all_worker_reports
 from ops.standalone.state_dir import ADDRESS_FILE
 from tests.e2e.test_up import READY, descendants, is_alive
-from tests.support.processes import Courier, Manager
+from tests.support.processes import ANY_CONSOLE_PORT, Courier, Manager
 from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def start_in_terminal(*arguments: str) -> tuple[int, int]:
         signal.signal(
             signal.SIGHUP, signal.SIG_DFL
         )  # under nohup the tests have it ignored, and so would their descendants
-        os.execv(sys.executable, command)  # noqa: S606 — our own command
+        os.execve(sys.executable, command, os.environ | ANY_CONSOLE_PORT)  # noqa: S606 — our own command
     return pid, ours
 
 
