@@ -84,7 +84,7 @@ class Target:
 
     @property
     def places(self) -> dict[str, str]:
-        """Where the sample's services are: what stands in place of each name in angle brackets."""
+        """Where the sample's services are: the text for each name in angle brackets."""
         ports = {"smtp": self._mails, "syslog": self._syslog}
         return {"http": self.address} | {name: f"127.0.0.1:{one.getsockname()[1]}" for name, one in ports.items()}
 

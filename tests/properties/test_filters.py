@@ -127,4 +127,4 @@ def passes_rule_id(ids: tuple[int, ...] | None, rule_id: Any) -> bool:
     if ids is None:
         return True
     number = re.match(r" *(-?\d+)", rule_id) if isinstance(rule_id, str) else None
-    return bool(number) and int(number[1]) % 2**32 in ids  # type: ignore[index] # it was found
+    return bool(number) and int(number[1]) % 2**32 in ids  # type: ignore[index]  # it was found

@@ -155,9 +155,9 @@ def _not_accepted(kind: type[NotifyBase] | None) -> str:
 
 
 def _refuse(_: Request) -> NoReturn:
-    """Stand in for sending while a plugin is made."""
+    """Replace sending while a plugin is made."""
     raise TransportError(Reason.INTERNAL, "no requests now")
 
 
 def _do_not_wait(*_: object, **__: object) -> None:
-    """Stand in for the pauses between the requests of a plugin, which sleep."""
+    """Replace the pauses between the requests of a plugin, which sleep."""

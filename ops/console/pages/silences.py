@@ -32,7 +32,7 @@ DONE: Final = {
     "already-ended": "The silence had already ended.",
     "paused": "The integration is paused. New alerts are queued, and nothing is lost.",
     "still-paused": "The integration was already paused: the end and the reason are now these.",
-    "resumed": "The pause is over: what waits is sent as limits allow.",
+    "resumed": "The pause is over: waiting deliveries are sent as limits allow.",
     "not-paused": "The integration was not paused.",
     "released": "The held deliveries are sent now, as fast as limits and pauses allow.",
 }

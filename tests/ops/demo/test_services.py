@@ -77,7 +77,7 @@ def test_pagerduty_requires_the_outer_fields(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["summary", "source", "severity"])
 def test_pagerduty_requires_the_payload_fields(name: str) -> None:
-    payload = {k: v for k, v in EVENT["payload"].items() if k != name}  # type: ignore[attr-defined] # it is a dict
+    payload = {k: v for k, v in EVENT["payload"].items() if k != name}  # type: ignore[attr-defined]  # it is a dict
     reply = services.pagerduty(post(EVENT | {"payload": payload}))
     assert (reply.status, answer(reply)["errors"]) == (400, [f"'payload.{name}' is missing or blank"])
 
