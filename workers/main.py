@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import resource
+from contextlib import suppress
 from functools import cache, partial
 from random import Random
 from time import monotonic
@@ -33,12 +34,14 @@ from workers.metrics import WorkerMetrics
 from workers.own_settings import OwnSettings
 from workers.transports.http.connections import Connections
 from workers.transports.script.home import home_warnings
+from workers.transports.script.private_files import remove_stale
 from workers.transports.script.process_groups import ProcessGroups
 from workers.transports.script.user import clear_ambient_capabilities, script_user
 from workers.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from common.settings.load import Settings
     from common.settings.schema import Policy
@@ -130,6 +133,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         client=client,
         integrations=integrations,
         groups=groups,
+        stop_scripts=partial(_stop_scripts, settings.worker.script_temp_dir),
         metrics=metrics,
         health=health,
         log=settings.log.deliveries,
@@ -162,6 +166,11 @@ def _tracers(
     from workers.tracing import TracedTransport, trace_attempts  # noqa: PLC0415 — as above
 
     return partial(TracedTransport, tracing), partial(trace_attempts, tracing), trace_id_of
+
+
+def _stop_scripts(base: Path | None) -> None:
+    with suppress(OSError):  # every call of a script says so if the folder cannot be read
+        remove_stale(base)
 
 
 def _unchanged(one: T) -> T:

@@ -8,6 +8,7 @@ unknown, so they never count as exited.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -68,6 +69,17 @@ def of_child(pid: int, proc: Path = _PROC) -> ProcessIdentity:
     """Return the identity of a child of this process."""
     boot, namespace = _machine(proc)
     return ProcessIdentity(boot, namespace, str(pid), _started(proc, str(pid)))
+
+
+def session_leaders(argument: str, proc: Path = _PROC) -> set[int]:
+    """Return the PIDs of the processes that lead a session and have `argument` as a part of their arguments."""
+    found = set()
+    for folder in proc.glob("[0-9]*"):
+        pid = int(folder.name)
+        with suppress(OSError):  # it has exited
+            if os.fsencode(argument) in (folder / "cmdline").read_bytes() and os.getsid(pid) == pid:
+                found.add(pid)
+    return found
 
 
 def _started(proc: Path, pid: str) -> str:

@@ -56,7 +56,7 @@ class Worker:
 
     `slots` is the number of tasks that run at once; a task can carry several deliveries. `drain_s` is the time in
     seconds to finish deliveries in flight after a stop signal. `groups` holds the process groups of all scripts;
-    the worker kills them when it exits.
+    the worker kills them when it exits. `stop_scripts` kills those of workers of this machine that were killed.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Worker:
         client: Redis,
         integrations: ServedIntegrations,
         groups: ProcessGroups,
+        stop_scripts: Callable[[], object],
         metrics: WorkerMetrics | None = None,
         health: HealthFile | None = None,
         log: DeliveryLog = DeliveryLog.FAILED,
@@ -93,6 +94,7 @@ class Worker:
             tests=TestAttempts(hostname, partial(test_report.publish, client)),
             log=log,
             trace=trace_attempts,
+            stop_scripts=stop_scripts,
         )
         self._watchdog = Watchdog(
             begun=lambda: state.all_total_count[0],

@@ -24,7 +24,7 @@ def test_the_temporary_folder_is_scanned_every_few_seconds_at_most(
 ) -> None:
     now = [1000.0]
     sweeps = []
-    monkeypatch.setattr(private_files, "_remove_stale", lambda base: sweeps.append((base, now[0])))
+    monkeypatch.setattr(private_files, "remove_stale", lambda base: sweeps.append((base, now[0])))
     files = PrivateFiles(tmp_path, now=lambda: now[0], random=Random(1))
     for moment in (1000.0, 1000.1, 1000 + SWEEP_INTERVAL_S, 1001 + SWEEP_INTERVAL_S, 10.0):
         now[0] = moment

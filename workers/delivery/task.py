@@ -45,6 +45,7 @@ class DeliveryTask:
     """Makes deliveries in this worker process. `sleep` takes seconds; tests pass their own.
 
     `worker` is the name for the history, NAME@HOST. `monotonic` returns seconds, to measure the duration of attempts.
+    `stop_scripts` kills the scripts of workers of this machine that have exited.
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class DeliveryTask:
         tests: TestAttempts | None = None,
         log: DeliveryLog = DeliveryLog.FAILED,
         trace: Callable[[AttemptFunction], AttemptFunction] | None = None,
+        stop_scripts: Callable[[], object] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._worker, self._monotonic = worker, monotonic
+        self._worker, self._monotonic, self._stop_scripts = worker, monotonic, stop_scripts
         self._ledger, self._integrations, self._loop = ledger, integrations, loop
         self._identity, self._token, self._metrics = identity, str(identity), metrics
         self._attempt_log = AttemptLog(log)
@@ -152,6 +154,7 @@ class DeliveryTask:
         holders = {token.partition(":")[0] for token in held.values()}
         exited = set(filter(self._identity.has_exited, holders))  # checked once per process, not per delivery
         if orphans := {delivery_id: token for delivery_id, token in held.items() if token.partition(":")[0] in exited}:
+            self._stop_scripts()  # first, so that none still runs beside its retry
             self._ledger.expire(integration_id, orphans)
 
     def renew(self, integration_id: str, lease_s: float) -> None:

@@ -86,6 +86,7 @@ class World:
         *,
         concurrency: int = 128,
         history_max: int = 100,
+        stop_scripts: Callable[[], object] = lambda: None,
     ) -> None:
         self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
 
@@ -114,6 +115,7 @@ class World:
             identity=this_process(),
             worker="http@host",
             sleep=sleep,
+            stop_scripts=stop_scripts,
         )
 
     def committed(self, *ids: str) -> None:
@@ -515,13 +517,19 @@ def test_integration_whose_settle_waits_delays_no_other(client: redis.Redis, mon
 
 
 def test_leases_of_a_dead_local_worker_are_reclaimed_immediately(client: redis.Redis) -> None:
-    world = World(client, lambda _call: Response(status=200))
+    released: list[int] = []
+    world = World(
+        client,
+        lambda _call: Response(status=200),
+        stop_scripts=lambda: released.append(world.ledger.reap("slack", queued=(), lease_s=60).lost),
+    )
     ids = world.released("a", "b")
     dead = this_process()._replace(started="1")
     elsewhere = this_process()._replace(boot="another", started="1")
     world.ledger.begin("slack", ["a"], token=f"{dead}:x", lease_s=3600)
     world.ledger.begin("slack", ["b"], token=f"{elsewhere}:x", lease_s=3600)
     world.task.reclaim_leases("slack")
+    assert released == [0]  # their scripts are stopped before the deliveries come back
     assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
     assert world.ledger.status("slack").waiting == 1
     assert ids == ["a", "b"]

@@ -1,8 +1,8 @@
 """The files that a script receives, in a folder that no other user can read (D15).
 
 Each transport has its own folder (mode 0700) and keeps it locked while it exists. A folder without a lock belongs to a
-worker that was killed. Another worker removes it at its first call, or within seconds. Before that, it kills the
-scripts that are recorded there: no worker watches them any more, and their deliveries are repeated.
+worker that was killed. Another worker removes it before it takes over the deliveries, or at a call. Before that, it
+kills the scripts that use files of the folder: no worker watches them any more, and their deliveries are repeated.
 The names of the files have the stock form.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from common.files import exists
-from workers.process_identity import of_child, this_process
+from workers.process_identity import of_child, session_leaders, this_process
 from workers.transports.script.checks import script_error
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class PrivateFiles:
             ):  # abs: the clock may be set back
                 return
             self._swept_s = now_s
-        _remove_stale(self._base)
+        remove_stale(self._base)
 
     def _write(self, stack: ExitStack, name: str, ending: str, content: bytes) -> Path:
         path, descriptor = self._create(name, ending)
@@ -143,8 +143,9 @@ def _release(folder: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _remove_stale(base: Path) -> None:
-    """Remove the folders of this user whose worker no longer exists, and kill its scripts."""
+def remove_stale(base: Path | None) -> None:
+    """Remove the folders in `base` (None: the system's temporary folder) of killed workers, and kill their scripts."""
+    base = base or Path(tempfile.gettempdir())
     for name in os.listdir(base) if exists(base) else ():  # noqa: PTH208 — the fastest way, and /tmp may be large
         if not name.startswith(PREFIX):
             continue
@@ -163,9 +164,14 @@ def _remove_stale(base: Path) -> None:
 
 
 def _kill_scripts(folder: Path) -> None:
-    """Kill the scripts that still run. The record includes the start time, as the process id may have been reused."""
-    for record in folder.glob("*.process"):
-        pid = this_process().running_pid(str(record.readlink()))
+    """Kill the scripts that still run and use a file of the folder.
+
+    A record includes the start time, as the process id may have been reused. A worker that was killed right after it
+    had started a script wrote no record of it; the script's first argument is the path of its alert file.
+    """
+    here = this_process()
+    recorded = {here.running_pid(str(record.readlink())) for record in folder.glob("*.process")}
+    for pid in recorded | session_leaders(f"/{folder.name}/"):
         if pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)

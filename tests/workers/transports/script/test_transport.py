@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -406,6 +407,25 @@ def test_only_files_of_killed_workers_are_removed(home: Home) -> None:
     assert kept.is_dir()
     assert other.is_dir()
     assert not stale.exists()
+
+
+def test_a_script_that_a_killed_worker_had_just_started_is_killed(home: Home) -> None:
+    """The worker may be killed before it records the script."""
+    home.script("#!/bin/sh\n")
+    stale = home.private / f"{PREFIX}dead"
+    stale.mkdir(parents=True)
+    command = ["/bin/sh", "-c", "sleep 99 & echo $!; wait", "custom-x", f"{stale}/custom-x-1-2.alert"]
+    with (
+        Popen(command, stdout=PIPE, text=True, start_new_session=True) as script,
+        Popen(["/bin/sh", "-c", "read line", *command[3:]], stdin=PIPE) as reader,
+    ):
+        assert script.stdout
+        child = int(script.stdout.readline())
+        home.transport().send(CALL)
+        assert script.wait() == -signal.SIGKILL
+        eventually(lambda: not runs(child))
+        assert reader.poll() is None  # not a script: it leads no session
+        reader.communicate()
 
 
 def test_the_folder_is_removed_with_its_transport(home: Home) -> None:
