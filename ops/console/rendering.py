@@ -2,8 +2,8 @@
 
 `{{ value }}` in a template is cut to MAX_CHARS, its control and invisible characters are shown as escapes
 (`common.printable`), and its markup is escaped. Filters give more: `long` for a whole text of several lines, `json` for
-a document, `time` and `ago` for a time in ms, `age` for seconds, `id` for a text to copy,
-`number` for a count, `attribute` for a field of a form.
+a document, `time` and `ago` for a time in ms, `age` for seconds or None, `id` for a text to copy, `number` for a count,
+`attribute` for a field of a form.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Templates:
             "json": json_document,
             "time": time,
             "ago": ago,
-            "age": age,
+            "age": lambda seconds: "–" if seconds is None else age(seconds),  # noqa: RUF001 — the dash of an empty cell
             "id": copyable,
             "attribute": attribute,
             "number": lambda value: f"{value:,}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import CourierError
 from ops.admin import dead_letter_actions
 from ops.console.handler import PageError, PageHandler
-from ops.console.pages.dead_letter_query import keys_of, query_of, selected
+from ops.console.pages.dead_letter_query import LetterQuery, keys_of, selected
 from ops.console.rendering import address
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class _Selecting(PageHandler):
 
     def select(self, session: LedgerSession, action: str, keys: list[str], until_ms: int) -> Selection:
         """Return the letters; without keys, those that match and died until `until_ms`. Raises CourierError."""
-        found = selected(session, query_of(self), keys, until_ms=until_ms)
+        found = selected(session, LetterQuery.of(self), keys, until_ms=until_ms)
         selection = dead_letter_actions.select(found, readable=action == "replay")
         if not selection.letters:
             raise CourierError("no dead letter matches any more: they were replayed or discarded, or cannot be read")
@@ -58,7 +58,7 @@ class ConfirmPage(_Selecting):
             action=action,
             selection=selection,
             keys=keys,
-            query=query_of(self),
+            query=LetterQuery.of(self),
             until_ms=now_ms,
             rate=RATE,
         )

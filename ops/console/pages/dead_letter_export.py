@@ -12,7 +12,7 @@ from tornado.iostream import StreamClosedError
 from common.errors import CourierError
 from ops.admin.dead_letter_file import write_line
 from ops.console.handler import PageHandler
-from ops.console.pages.dead_letter_query import CHUNK, keys_of, query_of, selected
+from ops.console.pages.dead_letter_query import CHUNK, LetterQuery, keys_of, selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ class ExportPage(PageHandler):
 
     async def change(self) -> None:
         """Send the file."""
-        query, keys = query_of(self), keys_of(self)
+        query, keys = LetterQuery.of(self), keys_of(self)
 
         def find(session: LedgerSession) -> tuple[Iterator[FoundLetter], int]:
             now_ms = session.ledger.now_ms()

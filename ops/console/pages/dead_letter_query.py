@@ -7,12 +7,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
-import msgspec
-
 from common.errors import CourierError
 from common.settings.units import parse_duration
 from ops.admin.dead_letters import Filter, find, find_one
 from ops.console.handler import PageError
+from ops.console.pages.query import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,18 +20,15 @@ if TYPE_CHECKING:
     from ops.admin.session import LedgerSession
     from ops.console.handler import PageHandler
 
-FIELDS: Final = ("integration", "failure", "rule", "id", "newer", "older")
-
 MAX_SCANNED: Final = 20_000
 """Letters that one request reads at most: a filter may match few of many."""
-
 
 CHUNK: Final = 100
 """Letters that one command reads: fewer than a command line's, because several visitors may read at once."""
 
 
-class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of the filter as the visitor wrote them; all may be empty. Ages are texts such as `2h`.
+class LetterQuery(Query, frozen=True, kw_only=True):
+    """The filter. Ages are texts such as `2h`.
 
     `failure` is the reason of the last attempt. `reason` is the one of a change, on all pages.
     """
@@ -64,11 +60,6 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
                 yield found
 
 
-def query_of(handler: PageHandler) -> Query:
-    """Return the filter in the form or the address."""
-    return Query(**{name: handler.text(name) for name in FIELDS})
-
-
 def keys_of(handler: PageHandler) -> list[str]:
     """Return the keys of the letters that the form selects with `letter`; none if it has `all`, the whole filter."""
     keys = [] if handler.text("all") else handler.get_arguments("letter")
@@ -93,7 +84,7 @@ def find_keys(session: LedgerSession, keys: Sequence[str]) -> Iterator[FoundLett
 
 
 def selected(
-    session: LedgerSession, query: Query, keys: Sequence[str], *, until_ms: int, limit: int | None = MAX_SCANNED
+    session: LedgerSession, query: LetterQuery, keys: Sequence[str], *, until_ms: int, limit: int | None = MAX_SCANNED
 ) -> Iterator[FoundLetter]:
     """Yield the letters with these keys, or without keys those among `limit` that match and died until `until_ms`."""
     if keys:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from common.outcome import Reason
 from ops.admin.dead_letter_json import full_letter_json, letter_json
 from ops.console.handler import PageError, PageHandler
-from ops.console.pages.dead_letter_query import MAX_SCANNED, find_keys, key_of, query_of
+from ops.console.pages.dead_letter_query import MAX_SCANNED, LetterQuery, find_keys, key_of
 
 if TYPE_CHECKING:
     from ops.admin.session import LedgerSession
-    from ops.console.pages.dead_letter_query import Query
 
 PAGE: Final = 100
 """Letters on one page."""
@@ -34,7 +33,7 @@ class DeadLettersPage(PageHandler):
 
     async def show(self) -> None:
         """Show the list."""
-        query, skip = query_of(self), self.number("skip", highest=MAX_SCANNED)
+        query, skip = LetterQuery.of(self), self.number("skip", highest=MAX_SCANNED)
         listed = await self.console.read(lambda session: _list(session, query, skip))
         self.render_page(
             "dead_letters.html",
@@ -64,7 +63,7 @@ class DeadLetterPage(PageHandler):
         self.render_page("dead_letter.html", key=key, letter=letters[0], now_ms=now_ms)
 
 
-def _list(session: LedgerSession, query: Query, skip: int) -> Listed:
+def _list(session: LedgerSession, query: LetterQuery, skip: int) -> Listed:
     found = list(islice(query.find(session), skip, skip + PAGE + 1))
     total = sum(status.dead for status in session.ledger.statuses(session.ids).values())
     letters = {key_of(one): letter_json(one) for one in found[:PAGE]}

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.errors import CourierError
 from common.ledger import HistoryOutcome
 from ops.admin.explain.search import is_alert_id
 from ops.admin.history import FIELDS, Selection, entry_json, matcher
-from ops.admin.history_search import MAX_SEARCHED, HistoryPage, PagePlace, read_page, words_matcher
+from ops.admin.history_search import HistoryPage, PagePlace, read_page, words_matcher
 from ops.admin.times import parse_time
 from ops.console.handler import PageHandler
+from ops.console.pages.query import Query
 
 if TYPE_CHECKING:
     from common.ledger import HistoryEntry
@@ -24,8 +23,8 @@ PAGE: Final = 100
 """Entries on one page."""
 
 
-class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of the form as the visitor wrote them; all may be empty. `page` is where a page begins."""
+class HistoryQuery(Query, frozen=True, kw_only=True):
+    """The conditions for entries. `page` is where a page begins."""
 
     integration: str = ""
     outcome: str = ""
@@ -70,17 +69,13 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         except ValueError as error:
             raise CourierError(f"page: {self.page!r} {error}") from None
 
-    def fields(self, **changed: object) -> dict[str, Any]:
-        """Return the fields for an address, with these in place of their own."""
-        return msgspec.structs.asdict(self) | changed
-
 
 class SearchPage(PageHandler):
     """`/search`: the newest entries that match, and a link to the next page."""
 
     async def show(self) -> None:
         """Show the form and what it finds. What cannot be read is said above the form, which keeps what was written."""
-        query = Query(**{name: self.text(name) for name in Query.__struct_fields__})
+        query = HistoryQuery.of(self)
         searched = await self.console.read(lambda session: _search(session, query))
         if searched.error:
             self.set_status(HTTPStatus.BAD_REQUEST)
@@ -93,7 +88,6 @@ class SearchPage(PageHandler):
             integrations=searched.integrations,
             outcomes=[one.value for one in HistoryOutcome],
             names=FIELDS,
-            scanned=MAX_SEARCHED,
         )
 
 
@@ -110,7 +104,7 @@ class Searched(NamedTuple):
     integrations: tuple[str, ...]
 
 
-def _search(session: LedgerSession, query: Query) -> Searched:
+def _search(session: LedgerSession, query: HistoryQuery) -> Searched:
     now_ms = session.ledger.now_ms()
     try:
         ids = session.resolve_for_query([query.integration] if query.integration else [])
