@@ -27,15 +27,15 @@ class ProcessIdentity(NamedTuple):
     def __str__(self) -> str:
         return "-".join(self)
 
-    def has_exited(self, token: str, proc: Path = _PROC) -> bool:
+    def has_exited(self, token: str) -> bool:
         """Return whether `token` names a process of this machine that no longer runs."""
         other = self._parse_local(token)
-        return other is not None and _started(proc, other.pid) != other.started
+        return other is not None and _started(other.pid) != other.started
 
-    def running_pid(self, token: str, proc: Path = _PROC) -> int | None:
+    def running_pid(self, token: str) -> int | None:
         """Return the PID of the process that `token` names if it runs on this machine, else None."""
         other = self._parse_local(token)
-        return int(other.pid) if other and other.started and _started(proc, other.pid) == other.started else None
+        return int(other.pid) if other and other.started and _started(other.pid) == other.started else None
 
     def _parse_local(self, token: str) -> ProcessIdentity | None:
         """Return the process that `token` names, None if it is of another machine or malformed."""
@@ -49,10 +49,10 @@ class ProcessIdentity(NamedTuple):
 
 
 def this_process(proc: Path = _PROC) -> ProcessIdentity:
-    """Return the identity of the running process."""
+    """Return the identity of the running process, by the file system in `proc`."""
     boot, namespace = _machine(proc)
     pid = str(os.getpid())
-    return ProcessIdentity(boot, namespace or pid, pid, _started(proc, pid))
+    return ProcessIdentity(boot, namespace or pid, pid, _started(pid, proc))
 
 
 @cache
@@ -65,16 +65,16 @@ def _machine(proc: Path) -> tuple[str, str]:
         return "unknown", ""  # without /proc no process can be checked, so none counts as exited
 
 
-def of_child(pid: int, proc: Path = _PROC) -> ProcessIdentity:
+def of_child(pid: int) -> ProcessIdentity:
     """Return the identity of a child of this process."""
-    boot, namespace = _machine(proc)
-    return ProcessIdentity(boot, namespace, str(pid), _started(proc, str(pid)))
+    boot, namespace = _machine(_PROC)
+    return ProcessIdentity(boot, namespace, str(pid), _started(str(pid)))
 
 
-def session_leaders(argument: str, proc: Path = _PROC) -> set[int]:
+def session_leaders(argument: str) -> set[int]:
     """Return the PIDs of the processes that lead a session and have `argument` as a part of their arguments."""
     found = set()
-    for folder in proc.glob("[0-9]*"):
+    for folder in _PROC.glob("[0-9]*"):
         pid = int(folder.name)
         with suppress(OSError):  # it has exited
             if os.fsencode(argument) in (folder / "cmdline").read_bytes() and os.getsid(pid) == pid:
@@ -82,7 +82,7 @@ def session_leaders(argument: str, proc: Path = _PROC) -> set[int]:
     return found
 
 
-def _started(proc: Path, pid: str) -> str:
+def _started(pid: str, proc: Path = _PROC) -> str:
     """Return when a process started, in clock ticks since boot; empty if it does not exist or is a zombie."""
     try:
         # The second field, the command in parentheses, may itself contain spaces and parentheses.

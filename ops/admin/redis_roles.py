@@ -101,6 +101,23 @@ _CURSORS: Final = "~courier:{*}:cursor"
 _SILENCED: Final = "~courier:{*}:silenced:*"
 _SILENCES: Final = "~courier:silences"
 _LIMITS: Final = "~courier:limits:*"
+_READ_REPORTS: Final = (
+    "%R~courier:integrations",
+    "%R~courier:catalogue",
+    "%R~courier:node:*",
+    "%R~courier:worker:*",
+)
+_OPERATE: Final = (
+    *_LEDGER,
+    _HISTORY,
+    _CURSORS,
+    _SILENCED.replace("~", "%R~"),
+    _SILENCES,
+    _LIMITS.replace("~", "%R~"),
+    *_READ_REPORTS,
+    "%R~courier:test:*",
+)
+"""To read everything, and to change deliveries, silences and pauses."""
 _QUEUE_BINDINGS: Final = ("~_kombu.binding.courier", "~_kombu.binding_permanent.courier")
 _CONTROL: Final = ("~*.celery.pidbox", "~_kombu.binding*.celeryev", "~_kombu.binding_deadlines")
 _CHANNELS: Final = ("/0.celeryev/*", "/0.celery.pidbox")
@@ -174,19 +191,7 @@ ROLES: Final = (
     Role(
         name="console",
         purpose="shows the state; for who has logged in: dead letters, silences, pauses, test alerts",
-        keys=(
-            *_LEDGER,
-            _HISTORY,
-            _CURSORS,
-            _SILENCED.replace("~", "%R~"),
-            _SILENCES,
-            "%R~courier:limits:*",
-            "%R~courier:integrations",
-            "%R~courier:catalogue",
-            "%R~courier:node:*",
-            "%R~courier:worker:*",
-            "%R~courier:test:*",
-        ),
+        keys=_OPERATE,
         commands=_commands(_CONNECT, _READ_STATUS, "getrange hdel hscan hset hsetnx xrange zscore"),
         scripts=("replay", "discard", "let_go", "commit", "withdraw"),
         secrets=(FLOWER_LOGIN,),
@@ -196,29 +201,14 @@ ROLES: Final = (
         purpose="reads the state for Prometheus, and for `courier status`",
         keys=(
             *(key.replace("~", "%R~") for key in (*_LEDGER, _HISTORY, _CURSORS, _SILENCED, _SILENCES, _LIMITS)),
-            "%R~courier:integrations",
-            "%R~courier:catalogue",
-            "%R~courier:node:*",
-            "%R~courier:worker:*",
+            *_READ_REPORTS,
         ),
         commands=_commands(_CONNECT, _READ_STATUS),
     ),
     Role(
         name="operator",
         purpose="the commands: `courier status`, `pause`, `silence`, `dead`, `replay-log` and so on",
-        keys=(
-            *_LEDGER,
-            _HISTORY,
-            _CURSORS,
-            _SILENCED.replace("~", "%R~"),
-            _SILENCES,
-            "%R~courier:limits:*",
-            "%R~courier:integrations",
-            "%R~courier:catalogue",
-            "%R~courier:node:*",
-            "%R~courier:worker:*",
-            "%R~courier:test:*",
-        ),
+        keys=_OPERATE,
         commands=_commands(
             _CONNECT,
             _READ_STATUS,

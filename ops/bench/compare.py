@@ -36,18 +36,17 @@ class Change(NamedTuple):
         return f"{what} {self.bench} {self.figure}: {self.was:,.4g} before, {self.now:,.4g} now"
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float = TOLERANCE) -> Iterator[Change]:
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change]:
     """Yield the clear differences between two results of one benchmark, in the form that `report` writes."""
     for name, new in now["figures"].items():
         old = before["figures"].get(name)
         if old is None or new["better"] == "neither":
             continue
-        more_is_better = new["better"] == "more"
-        counts = RATIO in name and before["about"] == now["about"]
-        if _above(new, old, tolerance):
-            yield Change(now["bench"], name, old["median"], new["median"], worse=not more_is_better, counts=counts)
-        elif _above(old, new, tolerance):
-            yield Change(now["bench"], name, old["median"], new["median"], worse=more_is_better, counts=counts)
+        rose, fell = _above(new, old), _above(old, new)
+        if rose or fell:
+            worse = fell if new["better"] == "more" else rose
+            counts = RATIO in name and before["about"] == now["about"]
+            yield Change(now["bench"], name, old["median"], new["median"], worse=worse, counts=counts)
 
 
 def missed(now: Mapping[str, Any]) -> list[str]:
@@ -60,7 +59,7 @@ def _met(one: Mapping[str, Any]) -> bool:
     return reached
 
 
-def _above(one: Mapping[str, Any], other: Mapping[str, Any], tolerance: float) -> bool:
-    """Return whether `one` is above `other` by the tolerance, and all its rounds above all of the other's."""
-    beyond: bool = one["median"] > other["median"] + tolerance * abs(other["median"])
+def _above(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether `one` is above `other` by TOLERANCE, and all its rounds above all of the other's."""
+    beyond: bool = one["median"] > other["median"] + TOLERANCE * abs(other["median"])
     return beyond and min(one["values"]) > max(other["values"])

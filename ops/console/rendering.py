@@ -88,13 +88,8 @@ def harmless(value: Any) -> Any:
     """Return what `{{ value }}` prints: markup of this module as it is, everything else printable and cut."""
     if isinstance(value, Markup):
         return value
-    return "" if value is None else cut(str(value), MAX_CHARS)
-
-
-def cut(text: str, max_chars: int, *, keep: str = "") -> str:
-    """Return the text printable, and cut to `max_chars` of the original characters with `…` if it is longer."""
-    short = printable(text[:max_chars], keep=keep)
-    return short if len(text) <= max_chars else f"{short}…"
+    text = "" if value is None else str(value)
+    return printable(text[:MAX_CHARS]) + ("…" if len(text) > MAX_CHARS else "")
 
 
 def long(text: str) -> Markup:

@@ -74,12 +74,13 @@ _C2: Final = {
 }
 _BEACON: Final = "http://cdn.evil.example/gate.php?id=7"
 _EICAR: Final = next(iter(KNOWN_FILES))
-
-
-def _sample(md5: str, name: str) -> dict[str, Any]:
-    known = KNOWN_FILES[md5]
-    return _indicator("malicious", (known.result, "Hybrid-Analysis"), type="sample", md5=md5, filename=[name])
-
+_EICAR_SAMPLE: Final = _indicator(
+    "malicious",
+    (KNOWN_FILES[_EICAR].result, "Hybrid-Analysis"),
+    type="sample",
+    md5=_EICAR,
+    filename=["eicar.com"],
+)
 
 INDICATORS: Final[dict[str, dict[str, Any]]] = {
     "ip/8.8.4.4": _indicator("malicious", _HOST, _SSH, type="ip", ip_addr="8.8.4.4", country_code="ZZ"),
@@ -90,7 +91,7 @@ INDICATORS: Final[dict[str, dict[str, Any]]] = {
         "suspicious", ("Spam source", "Example Spam List"), type="hostname", hostname="mail.spam.example"
     ),
     f"url/{hashlib.sha256(_BEACON.encode()).hexdigest()}": _indicator("malicious", type="url", url=_BEACON) | _C2,
-    f"sample/md5/{_EICAR}": _sample(_EICAR, "eicar.com"),
-    f"sample/sha1/{KNOWN_FILES[_EICAR].sha1}": _sample(_EICAR, "eicar.com"),
+    f"sample/md5/{_EICAR}": _EICAR_SAMPLE,
+    f"sample/sha1/{KNOWN_FILES[_EICAR].sha1}": _EICAR_SAMPLE,
 }
 """The part of the path after the API's address → the response."""
