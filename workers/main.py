@@ -40,7 +40,7 @@ from workers.transports.script.user import clear_ambient_capabilities, script_us
 from workers.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from common.settings.load import Settings
@@ -75,47 +75,21 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     cipher = load_cipher(settings.state.secret_key, settings.state.dir)
-    registry, signer = PublishedRegistry(client, cipher), EventSigner(cipher)
-    authenticator = cipher.authenticator(PURPOSE)
+    signer = EventSigner(cipher)
     tracing = start_tracing(settings.telemetry.otlp_endpoint, "worker")
     trace_calls, trace_attempts, trace_id = _tracers(tracing)
     metrics, health = WorkerMetrics(trace_id=trace_id), HealthFile(settings.health.path)
     serve(settings.metrics, metrics.registry)
     for warning in wait_until_available(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
-
-    connections, groups = Connections(), ProcessGroups(monotonic)
-
-    @cache
-    def check_home() -> None:
-        for warning in home_warnings(settings.worker.wazuh_home):
-            _log.warning("%s", warning)
-
-    def build(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
-        if integration.kind is Kind.SCRIPT and not policy.user:
-            check_home()
-        debug = settings.log.level is LogLevel.DEBUG
-        service, transport = build_service(
-            integration,
-            policy,
-            settings.worker,
-            connections=connections,
-            groups=groups,
-            environ=environ,
-            debug=debug,
-            signer=signer,
-            on_render=partial(metrics.template_rendered, integration.id),
-        )
-        return service, metrics.wrap_timed(integration.id, trace_calls(transport))
-
-    own = OwnSettings(settings, monotonic)
-    jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
+    groups = ProcessGroups(monotonic)
+    own, authenticator = OwnSettings(settings, monotonic), cipher.authenticator(PURPOSE)
     integrations = ServedIntegrations(
-        registry,
+        PublishedRegistry(client, cipher),
         selection,
         policy=own.policy,
-        build=build,
-        random=jitter,
+        build=_service_builder(settings, environ, groups, signer=signer, metrics=metrics, trace_calls=trace_calls),
+        random=Random(os.urandom(16)),  # noqa: S311 — spreads retries, keeps no secret
         signer=signer,
         lookups=lambda namespace: LookupStore(client, namespace, authenticator),
         own=own,
@@ -149,6 +123,42 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     return status
 
 
+def _service_builder(
+    settings: Settings,
+    environ: Mapping[str, str],
+    groups: ProcessGroups,
+    *,
+    signer: EventSigner,
+    metrics: WorkerMetrics,
+    trace_calls: Callable[[Transport], Transport],
+) -> Callable[[Integration, Policy], tuple[Service[Any, Any], Transport]]:
+    """Return the function that builds the service of an integration, and its transport with metrics and traces."""
+    connections = Connections()
+
+    @cache
+    def check_home() -> None:
+        for warning in home_warnings(settings.worker.wazuh_home):
+            _log.warning("%s", warning)
+
+    def build(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
+        if integration.kind is Kind.SCRIPT and not policy.user:
+            check_home()
+        service, transport = build_service(
+            integration,
+            policy,
+            settings.worker,
+            connections=connections,
+            groups=groups,
+            environ=environ,
+            debug=settings.log.level is LogLevel.DEBUG,
+            signer=signer,
+            on_render=partial(metrics.template_rendered, integration.id),
+        )
+        return service, metrics.wrap_timed(integration.id, trace_calls(transport))
+
+    return build
+
+
 def _tracers(
     tracing: Tracing | None,
 ) -> tuple[
@@ -179,13 +189,12 @@ def _unchanged(one: T) -> T:
 
 def check_script_users(integrations: ServedIntegrations) -> None:
     """Raise SettingsError if an integration has a script user that this process cannot switch to."""
-    for integration_id in sorted(integrations.ids()):
-        served = integrations.get(integration_id)
-        if served and served.integration.kind is Kind.SCRIPT:
+    for served in integrations.all():
+        if served.integration.kind is Kind.SCRIPT:
             try:
                 script_user(served.policy)
             except SettingsError as error:
-                raise SettingsError(f"integration {integration_id}: {error}") from None
+                raise SettingsError(f"integration {served.integration.id}: {error}") from None
 
 
 def raise_file_limit() -> None:

@@ -216,9 +216,8 @@ def _option_secrets(options: str) -> Iterator[str]:
     """
     try:
         check_depth(options)
-        members = json.loads(
-            options, object_pairs_hook=_Members, parse_int=float
-        )  # `int` rejects integers of over 4,300 digits
+        # `int` rejects integers of over 4,300 digits.
+        members = json.loads(options, object_pairs_hook=_Members, parse_int=float)
         pending: list[tuple[str, Any]] = [("", members)]
     except ValueError:
         yield from _with_parts(options)

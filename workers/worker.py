@@ -160,10 +160,9 @@ class Worker:
         os._exit(status)
 
     def _build(self, hostname: str, slots: int, delivery_task: DeliveryTask) -> Any:
-        warnings.filterwarnings(
-            "ignore", category=SecurityWarning
-        )  # warns of pickle as root; Courier accepts only JSON
-        warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that Courier sets
+        # They warn of pickle as root, while Courier accepts only JSON, and about a setting that Courier sets.
+        for category in (SecurityWarning, CPendingDeprecationWarning):
+            warnings.filterwarnings("ignore", category=category)
         signals.setup_logging.connect(_keep_logging)
         signals.worker_shutting_down.connect(self._stopping)
         remote_control.unregister_others()

@@ -85,7 +85,7 @@ class Unreadable:
         self._counts = Counter()
         malformed = "not shown: another program wrote to the history"
         return [
-            (one, self._problems[one] or f"{count:,} malformed {'entry' if count == 1 else 'entries'} {malformed}")
+            (one, self._problems[one] or f"{pluralize(count, 'malformed entry')} {malformed}")
             for one, count in counts.items()
         ]
 

@@ -56,13 +56,9 @@ def age(seconds: float) -> str:
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 error`, `2 errors`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def format_waiting(number: int) -> str:
-    """Return the number of queued deliveries: `1 delivery waiting`, `2 deliveries waiting`."""
-    return f"{number:,} {'delivery' if number == 1 else 'deliveries'} waiting"
+    """Return a number with its noun, whose plural ends in -s, or in -ies for -y: `1 error`, `2 deliveries`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def is_terminal() -> bool:

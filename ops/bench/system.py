@@ -47,9 +47,8 @@ def load() -> float:
 
 def percentile(values: Sequence[float], percent: int) -> float:
     """Return the given percentile of the values."""
-    return quantiles(values, n=100, method="inclusive")[
-        percent - 1
-    ]  # "exclusive" extrapolates beyond the largest of few values
+    # "exclusive" extrapolates beyond the largest of few values
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def wait_until(ready: Callable[[], object], what: str) -> None:

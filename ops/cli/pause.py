@@ -8,7 +8,7 @@ import click
 
 from common.timestamps import time_text
 from ops.admin.session import open_session
-from ops.admin.terminal import format_waiting, plain
+from ops.admin.terminal import plain, pluralize
 from ops.cli.options import (
     Duration,
     MomentParam,
@@ -61,4 +61,4 @@ def command(
             fresh = session.ledger.pause(one, reason, until_ms=until_ms)
             waiting = session.ledger.status(one).waiting
             what = "paused" if fresh else "was already paused"
-            click.echo(plain(f"{session.label(one)} {what}{end}; {format_waiting(waiting)}"))
+            click.echo(plain(f"{session.label(one)} {what}{end}; {pluralize(waiting, 'delivery')} waiting"))

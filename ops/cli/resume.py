@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.admin.session import open_session
-from ops.admin.terminal import format_waiting, plain
+from ops.admin.terminal import plain, pluralize
 from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
 
 if TYPE_CHECKING:
@@ -29,8 +29,5 @@ def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *,
         for one in resolve(session, wanted, removed=removed):
             was_paused = session.ledger.resume(one)
             waiting = session.ledger.status(one).waiting
-            click.echo(
-                plain(
-                    f"{session.label(one)} {'resumed' if was_paused else 'was not paused'}; {format_waiting(waiting)}"
-                )
-            )
+            what = "resumed" if was_paused else "was not paused"
+            click.echo(plain(f"{session.label(one)} {what}; {pluralize(waiting, 'delivery')} waiting"))

@@ -52,9 +52,8 @@ class ConsoleApplication(Application):
                 *(url(page.path, page.handler) for page in PAGES),
                 url(r"/live/(?P<topic>[a-z-]+)", LiveHandler),
                 url(r"/health", HealthHandler),
-                url(
-                    r"/static/([a-z0-9-]+\.[a-z]+)", StaticFileHandler, static
-                ),  # it raises ValueError for a name with NUL
+                # not `.+`: the handler raises ValueError for a name with NUL
+                url(r"/static/([a-z0-9-]+\.[a-z]+)", StaticFileHandler, static),
             ],
             default_handler_class=NotFound,
             transforms=[SafeHeaders],

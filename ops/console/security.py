@@ -66,7 +66,7 @@ class Visitor(NamedTuple):
 
 
 class Logins:
-    """Tells who sends a request."""
+    """Recognises who sends a request."""
 
     def __init__(self, settings: Settings) -> None:
         basic_auth, console = settings.flower.basic_auth, settings.console

@@ -16,7 +16,7 @@ from rich.text import Text
 from common.integration import MANAGER_ID
 from common.printable import printable
 from ops.admin import terminal
-from ops.admin.terminal import Column, ColumnKind
+from ops.admin.terminal import Column, ColumnKind, truncate
 from ops.demo.expect import NOT_FOUND
 
 if TYPE_CHECKING:
@@ -99,15 +99,9 @@ def line(message: Message, latency_s: float | None, width: int | None = None, *,
     return text
 
 
-def clean(text: str, width: int) -> str:
-    """Return `text` on one line, printable, shortened to `width` columns of the terminal."""
-    text = printable(text.strip())
-    return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…"
-
-
 def column(text: str, width: int) -> str:
-    """Return `clean(text, width)`, padded to `width` columns."""
-    return set_cell_size(clean(text, width), width)
+    """Return `text` on one line, printable, in exactly `width` columns of the terminal."""
+    return set_cell_size(truncate(text.strip(), width), width)
 
 
 def summary_row(name: str, read: int, status: Status, seconds: float | None) -> Row:
@@ -196,7 +190,7 @@ class Show:
 
     def _list(self, title: str, arrivals: Sequence[Arrival], style: str) -> None:
         for arrival in arrivals[:LISTED]:
-            self.say(f"{title}: {arrival.integration}: {clean(arrival.identity, 100)}", style)
+            self.say(f"{title}: {arrival.integration}: {truncate(arrival.identity.strip(), 100)}", style)
         if len(arrivals) > LISTED:
             self.say(f"{title}: {len(arrivals) - LISTED} more", style)
 

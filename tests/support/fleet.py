@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ops.standalone.embedded_redis import EmbeddedServer, free_port
+from ops.bench import system
+from ops.standalone.embedded_redis import EmbeddedServer
 from tests.support.crashes import crash, pause
 from tests.support.processes import Courier, Manager
-from tests.support.recorder import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,36 +22,20 @@ PAUSED_MS = 60_000
 LEASES, RECORDS, TOTALS = (f"courier:{{slack}}:{part}" for part in ("leases", "records", "totals"))
 
 
-class Target:
-    """`ops.bench.target` as a separate process."""
-
-    def __init__(self, stack: ExitStack, *, latency_ms: float) -> None:
-        self._port = free_port()
-        process = subprocess.Popen([sys.executable, "-m", "ops.bench.target", str(self._port), str(latency_ms)])
-        stack.callback(process.wait)
-        stack.callback(process.kill)
-        eventually(self._listens)
+class Target(system.Target):
+    """The target of the benchmarks, which also counts by the number of an alert."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/hook"
+        return f"http://127.0.0.1:{self.port}/hook"
 
     def distinct(self) -> int:
         """Return how many alerts have arrived."""
-        return int(self._get("count")["distinct"])
+        return int(self.counts()["distinct"])
 
     def numbers(self) -> Counter[int]:
         """Return the arrivals of each alert, by its number."""
         return Counter({int(name.partition(".")[2]): count for name, count in self._get("ids").items()})
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._port)) == 0
-
-    def _get(self, what: str) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{what}", timeout=30) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
 
 
 class Fleet:

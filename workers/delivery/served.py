@@ -113,6 +113,10 @@ class ServedIntegrations:
         """Return the ids of all integrations that this worker serves."""
         return set(self._served)
 
+    def all(self) -> list[ServedIntegration]:
+        """Return all integrations that this worker serves."""
+        return [*self._served.values()]
+
     def refresh(self) -> bool:
         """Load the registry if it changed; return whether it did. Raises LedgerError or SettingsError."""
         with self._lock:

@@ -89,12 +89,12 @@ class Maintenance:
         self._set_queues(ids)
         full_scan = self._runs % FULL_SCAN_EVERY == 0
         occupied = ids if changed or full_scan else self._dispatcher.non_empty(ids)
-        integrations = {i: served for i in ids if (served := self._integrations.get(i))}
-        if busy := {i: served for i, served in integrations.items() if i in occupied}:
+        integrations = self._integrations.all()
+        if busy := {one.integration.id: one for one in integrations if one.integration.id in occupied}:
             self._maintain(busy, reclaim=full_scan)
-        for integration_id, served in integrations.items():
+        for served in integrations:
             with suppress(LedgerDamaged):
-                self._retention.run(integration_id, served.policy, self._runs)
+                self._retention.run(served.integration.id, served.policy, self._runs)
         queued = self._heartbeat.publish(self._integrations.ids(), self._integrations.config_error)
         self._watchdog.check(queued)
         self._runs += 1
@@ -132,9 +132,8 @@ class Maintenance:
 
     def tick(self) -> None:
         """Release where a bucket fills in less than a second. Raises LedgerUnavailable or LedgerMisconfigured."""
-        for integration_id in self._integrations.ids():
-            served = self._integrations.get(integration_id)
-            if served is not None and served.limits.tick_s < INTERVAL_S:
+        for served in self._integrations.all():
+            if served.limits.tick_s < INTERVAL_S:
                 self._dispatcher.dispatch(served.release_target)
 
     def _run(self) -> None:
@@ -157,5 +156,4 @@ class Maintenance:
                 self._failure.clear("maintenance recovered")
 
     def _tick_s(self) -> float:
-        integrations = [self._integrations.get(integration_id) for integration_id in self._integrations.ids()]
-        return min((served.limits.tick_s for served in integrations if served is not None), default=INTERVAL_S)
+        return min((served.limits.tick_s for served in self._integrations.all()), default=INTERVAL_S)

@@ -3,7 +3,7 @@
     renderer    renders the operator's templates, or the default message where there are none
     default     the default message: what a person needs, also of an alert without a log line
     digest      what the default message of a digest shows: numbers, times, most frequent values, samples
-    telling     which parts of `data` and `syscheck` tell a person most
+    highlights  which parts of `data` and `syscheck` inform a person most
     markup      escapes alert text for a service's markup
     limits      cuts a message to a service's limits
     message     the message itself

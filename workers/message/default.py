@@ -12,9 +12,9 @@ from common.templates.values import text_of
 from workers.integrations.helpers.alert_fields import get
 from workers.message.dashboard import alert_link
 from workers.message.digest import digest_pairs, digest_text
+from workers.message.highlights import highlights
 from workers.message.markup import one_line
 from workers.message.message import Field, Message
-from workers.message.telling import telling_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def _pairs(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Agentless host", host
     if location := text_of(fields.get("location")):
         yield "Location", location
-    yield from telling_leaves(fields)
+    yield from highlights(fields)
     if mitre := _mitre(get(fields, "rule", "mitre")):
         yield "MITRE ATT&CK", mitre
 

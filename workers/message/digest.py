@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from common.templates.values import text_of
 from workers.integrations.helpers.alert_fields import get
 from workers.integrations.helpers.text_limits import ELLIPSIS, truncate
+from workers.message.highlights import highlights
 from workers.message.markup import one_line
-from workers.message.telling import telling_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,10 +88,10 @@ def _unmistakable(value: str) -> str:
 
 
 def _sample(alert: dict[str, Any]) -> str:
-    """Return one sample in one line: time, agent, and log line or description with what tells most."""
+    """Return one sample in one line: time, agent, and log line or description with its highlights."""
     where = " ".join(filter(None, (text_of(alert.get("timestamp")), text_of(get(alert, "agent", "name")))))
     what = text_of(alert.get("full_log"))
     if not what:
-        leaves = (f"{name}: {value}" for name, value in telling_leaves(alert)[:MAX_LEAVES])
+        leaves = (f"{name}: {value}" for name, value in highlights(alert)[:MAX_LEAVES])
         what = ", ".join(filter(None, (text_of(get(alert, "rule", "description")), *leaves)))
     return one_line(": ".join(part[: 4 * MAX_SAMPLE_CHARS] for part in (where, what) if part))

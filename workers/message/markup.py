@@ -35,7 +35,7 @@ class Markup(NamedTuple):
     link: Callable[[str, str], str] = lambda text, url: f"{text}: {url}"
 
     def is_in(self, raw: bytes) -> bool:
-        """Say whether an alert, as JSON, may contain anything to escape. Most alerts do not, which saves the work."""
+        """Return whether an alert, as JSON, may contain anything to escape. Most do not, which saves the work."""
         return any(mark in raw for mark in self.special)
 
     def escaped(self, value: Any, levels: int = 3) -> Any:

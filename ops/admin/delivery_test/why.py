@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from common.health.checks import HEARTBEAT_TIMEOUT_S
 from common.reports.worker import fetch_all_worker_reports
 from ops.admin.hold_reason import hold_reason
-from ops.admin.terminal import plain
+from ops.admin.terminal import plain, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _reasons(session: LedgerSession, integration_id: str, position: Position) ->
     if not_served := _not_served(session, integration_id, now_ms):
         yield not_served
     if position.ahead:
-        yield f"{position.ahead:,} {'delivery' if position.ahead == 1 else 'deliveries'} ahead of it"
+        yield f"{pluralize(position.ahead, 'delivery')} ahead of it"
     if position.ahead is None and not not_served:
         yield "its task is in the queue, and no worker has begun it"
     elif status.released:

@@ -81,8 +81,7 @@ def no_worker_runs(_case: Case, _located: Located, state: LedgerState) -> str:
 def others_are_first(_case: Case, located: Located, _state: LedgerState) -> str:
     """Other deliveries are due earlier."""
     verb = "is" if located.before == 1 else "are"
-    count = "1 delivery" if located.before == 1 else f"{located.before:,} deliveries"
-    return f"{count} of the integration {verb} due earlier" if located.before else ""
+    return f"{pluralize(located.before, 'delivery')} of the integration {verb} due earlier" if located.before else ""
 
 
 REASONS: Final[tuple[WaitingReason, ...]] = (

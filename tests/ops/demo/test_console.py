@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from common.ledger import Status
-from ops.demo.console import LISTED, Show, clean, column, line, summary_row, total_row
+from ops.demo.console import LISTED, Show, column, line, summary_row, total_row
 from ops.demo.expect import Arrival, Comparison
 from ops.demo.messages import Message
 
@@ -84,7 +84,7 @@ def test_alert_cannot_control_the_terminal() -> None:
 
 
 def test_column_width_counts_terminal_cells() -> None:
-    assert clean("大阪-pos-01", 6) == "大阪-…"
+    assert column("大阪-pos-01", 6) == "大阪-…"
     assert column("大阪", 6) == "大阪  "
     assert column("a longer title", 8) == "a longe…"
 

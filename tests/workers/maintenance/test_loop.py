@@ -13,11 +13,19 @@ from workers.delivery.served import ServedIntegrations
 from workers.maintenance.loop import FULL_SCAN_EVERY, Maintenance
 
 
-def test_queues_are_set_in_every_run() -> None:
-    integrations: Any = Mock(ServedIntegrations)
+def serving(*ids: str) -> Any:
+    integrations = Mock(ServedIntegrations)
     integrations.refresh.return_value = False
-    integrations.ids.return_value = {"slack"}
-    integrations.get.return_value = None
+    integrations.ids.return_value = set(ids)
+    integrations.all.return_value = [
+        Mock(integration=Mock(id=one), release_target=ReleaseTarget.of(one, policy(), "t")) for one in ids
+    ]
+    return integrations
+
+
+def test_queues_are_set_in_every_run() -> None:
+    integrations = serving("slack")
+    integrations.all.return_value = []
     consumed: list[set[str]] = []
     maintenance = Maintenance(
         integrations,
@@ -35,7 +43,7 @@ def test_queues_are_set_in_every_run() -> None:
 
 
 def test_retry_hooks_run_although_redis_is_unavailable() -> None:
-    integrations: Any = Mock(ServedIntegrations)
+    integrations = serving()
     integrations.refresh.side_effect = LedgerUnavailable("unavailable")
     hook, others = Mock(), Mock()
     maintenance = Maintenance(
@@ -56,10 +64,8 @@ def test_retry_hooks_run_although_redis_is_unavailable() -> None:
 
 
 def test_changed_secret_key_stops_the_worker_but_leases_are_renewed() -> None:
-    integrations: Any = Mock(ServedIntegrations)
-    error = SettingsError("another key")
+    integrations, error = serving("slack"), SettingsError("another key")
     integrations.refresh.side_effect = error
-    integrations.ids.return_value = {"slack"}
     dispatcher, task, others, on_fatal = Mock(), Mock(), Mock(), Mock()
     dispatcher.non_empty.return_value = {"slack"}
     dispatcher.reap.return_value = {}
@@ -73,10 +79,7 @@ def test_changed_secret_key_stops_the_worker_but_leases_are_renewed() -> None:
 
 
 def test_empty_integrations_are_skipped_in_most_runs() -> None:
-    integrations: Any = Mock(ServedIntegrations)
-    integrations.refresh.return_value = False
-    integrations.ids.return_value = {"idle", "slack"}
-    integrations.get.side_effect = lambda i: Mock(release_target=ReleaseTarget.of(i, policy(), "t"))
+    integrations = serving("idle", "slack")
     dispatcher = Mock()
     dispatcher.non_empty.return_value = {"slack"}
     dispatcher.reap.side_effect = lambda wanted: dict.fromkeys(wanted, Reaped(0, 0, 0))
@@ -108,9 +111,7 @@ def test_empty_integrations_are_skipped_in_most_runs() -> None:
 def test_run_renews_first_and_releases_what_it_reaped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    integrations: Any = Mock(ServedIntegrations)
-    integrations.refresh.return_value = False
-    integrations.ids.return_value = {"slack", "shuffle"}
+    integrations = serving("slack", "shuffle")
     both = Mock()
     both.dispatcher.reap.return_value = {"slack": Reaped(3, 0, 1), "shuffle": Reaped(0, 5, 0)}
     maintenance = Maintenance(

@@ -15,10 +15,10 @@ from common.templates.language import ALERT_MEMBERS
 from tests.workers.integrations.examples import FIELDS, rule
 from workers.message.dashboard import alert_link
 from workers.message.default import default_message
+from workers.message.highlights import MAX_HIGHLIGHTS, highlights
 from workers.message.limits import Limits, fit, utf8_bytes
 from workers.message.markup import HTML, PLAIN
 from workers.message.message import Field, Message
-from workers.message.telling import MAX_TELLING, telling_leaves
 
 SAMPLES = [
     json.loads(line) for line in (Path(ops.demo.__file__).parent / "sample/alerts.json").read_text().splitlines()
@@ -26,7 +26,7 @@ SAMPLES = [
 
 
 def leaves(**parts: Any) -> dict[str, str]:
-    return dict(telling_leaves(parts))
+    return dict(highlights(parts))
 
 
 def test_a_log_line_and_where_it_comes_from() -> None:
@@ -104,7 +104,7 @@ def test_what_tells_most_comes_first(data: dict[str, Any], first: str) -> None:
 
 
 def test_the_leaves_are_bounded() -> None:
-    assert len(leaves(data={f"k{n}": "v" for n in range(10_000)})) == MAX_TELLING
+    assert len(leaves(data={f"k{n}": "v" for n in range(10_000)})) == MAX_HIGHLIGHTS
     deep: Any = "v"
     for _ in range(100):
         deep = {"a": deep}

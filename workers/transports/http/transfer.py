@@ -90,23 +90,12 @@ class Transfer(Handle):
         status line arrives. With `is_once` the request gets a connection of its own: libcurl itself repeats a request
         if a connection that it has reused ends without a response.
         """
-        curl = self._curl
-        if template is not self._template:
-            self._configure(template)
-        if varying != self._varying:
-            self._vary(template, varying)
+        curl, broken = self._curl, ""
+        self._prepare(template, body, varying, is_once=is_once)
         self._begin(limit_s)
-        if is_once is not self._is_once:
-            curl.setopt(pycurl.FRESH_CONNECT, is_once)
-            self._is_once = is_once
-        if body is None and template.method == "GET":
-            curl.setopt(pycurl.HTTPGET, 1)
-        else:
-            curl.setopt(pycurl.POSTFIELDS, body or b"")
         self._lines.clear()
         self._body.clear()
         self._max_body_bytes = max_body_bytes
-        broken = ""
         try:
             await multi.perform(curl)
         except pycurl.error as error:
@@ -119,6 +108,20 @@ class Transfer(Handle):
         status, headers = curl.getinfo(pycurl.RESPONSE_CODE), _headers(self._lines)
         is_cut = bool(broken) or len(self._body) >= max_body_bytes
         return Response(status=status, headers=headers, body=bytes(self._body), broken=broken, is_cut=is_cut)
+
+    def _prepare(self, template: RequestTemplate, body: bytes | None, varying: Varying, *, is_once: bool) -> None:
+        """Set what differs from the last call."""
+        if template is not self._template:
+            self._configure(template)
+        if varying != self._varying:
+            self._vary(template, varying)
+        if is_once is not self._is_once:
+            self._curl.setopt(pycurl.FRESH_CONNECT, is_once)
+            self._is_once = is_once
+        if body is None and template.method == "GET":
+            self._curl.setopt(pycurl.HTTPGET, 1)
+        else:
+            self._curl.setopt(pycurl.POSTFIELDS, body or b"")
 
     def _configure(self, template: RequestTemplate) -> None:
         curl = self._curl

@@ -145,7 +145,7 @@ def _lines(headers: Mapping[str, str]) -> list[bytes]:
 
 
 def _has_valid_labels(host: str) -> bool:
-    """Say whether the length of each label of a host name is valid (RFC 1035, 2.3.4)."""
+    """Return whether the length of each label of a host name is valid (RFC 1035, 2.3.4)."""
     return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))  # noqa: PLR2004 — the RFC's own
 
 

@@ -77,9 +77,8 @@ class PrivateFiles:
     def _sweep_if_due(self) -> None:
         now_s = self._now()
         with self._lock:
-            if (
-                self._swept_s is not None and abs(now_s - self._swept_s) < SWEEP_INTERVAL_S
-            ):  # abs: the clock may be set back
+            # abs: the clock may be set back
+            if self._swept_s is not None and abs(now_s - self._swept_s) < SWEEP_INTERVAL_S:
                 return
             self._swept_s = now_s
         remove_stale(self._base)

@@ -164,7 +164,7 @@ class _OutputReader:
 
 
 def _has_ended(pid: int) -> bool:
-    """Say whether a child process has exited, without reaping it."""
+    """Return whether a child process has exited, without reaping it."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:

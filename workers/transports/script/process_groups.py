@@ -161,7 +161,7 @@ def _has_closed(pipe: int) -> bool:
 
 
 def _is_alive(group: int) -> bool:
-    """Say whether the group has members. First reaps those that this process has adopted (as process 1)."""
+    """Return whether the group has members. First reaps those that this process has adopted (as process 1)."""
     try:
         while os.waitpid(-group, os.WNOHANG)[0]:
             pass

@@ -24,7 +24,7 @@ class UntrustedPath(Exception):  # noqa: N818 — the caller converts it to its 
 
 
 def is_trusted(uid: int) -> bool:
-    """Say whether a file's owner has the rights of this process anyway: root or its own user."""
+    """Return whether a file's owner has the rights of this process anyway: root or its own user."""
     return uid in {0, os.geteuid()}
 
 

@@ -1,4 +1,4 @@
-"""Finds what tells a person most in `data` and `syscheck` of an alert.
+"""Finds what informs a person most in `data` and `syscheck` of an alert.
 
 Seven of ten public sample alerts have no log line: Windows events, cloud services, vulnerabilities, file changes. What
 happened is then in these leaves, among dozens of ids, hashes and times.
@@ -13,7 +13,7 @@ from common.templates.values import text_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAX_TELLING: Final = 8
+MAX_HIGHLIGHTS: Final = 8
 """Leaves that are shown."""
 
 MAX_SCANNED: Final = 200
@@ -22,9 +22,9 @@ MAX_SCANNED: Final = 200
 MAX_DEPTH: Final = 8
 
 MAX_VALUE_CHARS: Final = 300
-"""Characters that are kept of a value. Other leaves than those of TELLING are shown only if they are not longer."""
+"""Characters that are kept of a value. Other leaves than those of PREFERRED are shown only if they are not longer."""
 
-TELLING: Final = (
+PREFERRED: Final = (
     # who and from where: decoders of logs, Suricata
     *("srcip", "src_ip", "srcuser", "dstuser", "user", "dstip", "dest_ip", "dstport", "dest_port"),
     *("alert.signature", "alert.category", "alert.severity", "action", "command", "url", "status", "protocol"),
@@ -60,21 +60,21 @@ TELLING: Final = (
 )
 """Leaves in the order of their weight. A leaf of `data` is named without `data.`."""
 
-_RANK: Final[Mapping[str, int]] = {path: rank for rank, path in enumerate(TELLING)}
+_RANK: Final[Mapping[str, int]] = {path: rank for rank, path in enumerate(PREFERRED)}
 
 _NOISE: Final = (
     *("id", "guid", "time", "timestamp", "date", "version", "hash", "hashes", "md5", "sha1", "sha256", "sid", "opcode"),
     *("keywords", "task", "channel", "message", "severityvalue", "description", "remediation", "rationale"),
     *("reference", "integration", "inode", "perm", "mtime", "uid", "gid", "attrs"),
 )
-"""Ends of names, in lower case, whose values tell a person little. They are shown only if they are in TELLING."""
+"""Ends of names, in lower case, whose values say little to a person. They are shown only if they are in PREFERRED."""
 
 _PREFIXES: Final = ("win.eventdata.", "win.system.", "syscheck.")
 """Beginnings of paths that a reader does not need."""
 
 
-def telling_leaves(alert: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return at most MAX_TELLING pairs of name and text, none of them escaped, the most telling ones first."""
+def highlights(alert: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return at most MAX_HIGHLIGHTS pairs of name and text, none of them escaped, the most informative ones first."""
     ranked: list[tuple[int, str, str]] = []
     for scanned, (path, value) in enumerate(_leaves(alert)):
         if scanned >= MAX_SCANNED:
@@ -87,7 +87,7 @@ def telling_leaves(alert: dict[str, Any]) -> list[tuple[str, str]]:
             continue
         ranked.append((len(_RANK) + scanned if rank is None else rank, path, text[:MAX_VALUE_CHARS]))
     ranked.sort()
-    return [(_label(path), text) for _, path, text in ranked[:MAX_TELLING]]
+    return [(_label(path), text) for _, path, text in ranked[:MAX_HIGHLIGHTS]]
 
 
 def _leaves(alert: dict[str, Any]) -> Iterator[tuple[str, Any]]:
