@@ -102,10 +102,7 @@ def _summary(report: StatusReport) -> str:
 def _performance_data(report: StatusReport) -> str:
     found = report.integrations.values()
     oldest_s = max((what.oldest_age_s or 0.0 for what in found), default=0.0)
-    counts = (
-        sum(what.waiting for what in found),
-        sum(what.released for what in found),
-        sum(what.dead for what in found),
-    )
-    waiting, released, dead = counts
+    waiting = sum(what.waiting for what in found)
+    released = sum(what.released for what in found)
+    dead = sum(what.dead for what in found)
     return f" | waiting={waiting} released={released} dead={dead} oldest={oldest_s:.1f}s"

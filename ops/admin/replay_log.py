@@ -16,6 +16,7 @@ import msgspec
 from common.errors import CourierError
 from common.ledger import Full, Stored
 from common.timestamps import written_at_s
+from ops.admin.times import last_written_s
 from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
@@ -62,8 +63,7 @@ class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_over(self, batch: Batch) -> bool:
         """Return whether reading is past the end of the period, REORDER_WINDOW_S included."""
-        last_s = next(filter(None, (written_at_s(line.raw) for line in reversed(batch.lines))), None)
-        return batch.at_end or (last_s is not None and last_s >= self.stop.timestamp() + REORDER_WINDOW_S)
+        return batch.at_end or (last_written_s(batch) or 0.0) >= self.stop.timestamp() + REORDER_WINDOW_S
 
     def part(self, batch: Batch) -> float:
         """Return how much of the period is before the end of the batch, from 0 to 1 by timestamp."""

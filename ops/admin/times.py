@@ -1,4 +1,4 @@
-"""Reads points in time as operators write them, in commands and in the console."""
+"""Points in time as operators write them, in commands and in the console, and as lines of the alert log have them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from common.settings.units import parse_duration
+from common.timestamps import written_at_s
 
 if TYPE_CHECKING:
     from datetime import tzinfo
+
+    from producer.source import Batch
 
 TIMES: Final = "2026-01-31T08:00:00, 2026-01-31T08:00:00Z, now, or an age: 30s, 5m, 2h, 3d"
 
@@ -31,3 +34,8 @@ def parse_time(text: str, now: datetime, *, zone: tzinfo | None = None) -> datet
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone()
     except (OverflowError, OSError):
         raise ValueError("it is out of range") from None
+
+
+def last_written_s(batch: Batch) -> float | None:
+    """Return when the last line with a timestamp was written, in seconds since the epoch; None if no line has one."""
+    return next(filter(None, (written_at_s(line.raw) for line in reversed(batch.lines))), None)

@@ -162,10 +162,6 @@ def _notes(line: TopLine, now_ms: int) -> list[str]:
 
 
 def _style(line: TopLine) -> str:
-    return (
-        "red"
-        if line.status.dead
-        else "yellow"
-        if line.status.paused_ms or line.status.breaker is not BreakerState.CLOSED
-        else ""
-    )
+    if line.status.dead:
+        return "red"
+    return "yellow" if line.status.paused_ms or line.status.breaker is not BreakerState.CLOSED else ""

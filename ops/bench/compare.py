@@ -51,10 +51,11 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Chang
 
 def missed(now: Mapping[str, Any]) -> list[str]:
     """Return the names of the figures that miss their goal."""
-    return [name for name, one in now["figures"].items() if one["goal"] is not None and not _met(one)]
+    return [name for name, one in now["figures"].items() if one["goal"] is not None and not is_met(one)]
 
 
-def _met(one: Mapping[str, Any]) -> bool:
+def is_met(one: Mapping[str, Any]) -> bool:
+    """Return whether a figure with a goal meets it."""
     reached: bool = one["median"] >= one["goal"] if one["better"] == "more" else one["median"] <= one["goal"]
     return reached
 

@@ -96,29 +96,26 @@ def command(
     else:
         problem = "give an integration or --all, or at least one filter or condition for a new integration"
         raise click.UsageError(problem)
-    pairs = []
-    for now in chosen:
-        base = now or Integration(id=NEW, name=NEW)
-        kept = msgspec.structs.replace(base, only=(), except_=()) if replace_conditions else base
-        conditions = {"only": (*kept.only, *options["only"]), "except_": (*kept.except_, *options["without"])}
-        pairs.append(Pair(base.id, now, msgspec.structs.replace(base, **changes, **conditions)))
+    pairs = [_pair(one, changes, options, replace_conditions=replace_conditions) for one in chosen]
     preview = _read(settings, pairs, TimeRange(start=since, stop=until), configuration)
-    _report_problems(preview, settings, configuration)
+    for line in _problems(preview, settings, configuration):
+        click.echo(one_line(line), err=True)
     if wants_json:
-        document = {
-            "version": VERSION,
-            "from": since.isoformat(),
-            "to": until.isoformat(),
-            "lines": preview.lines,
-            "skipped": dict(preview.skipped),
-            "missing": preview.missing,
-            "integrations": {name: as_json(change) for name, change in preview.changes.items()},
-        }
-        click.echo(printable_json(json.dumps(document, indent=2)))
+        click.echo(printable_json(json.dumps(_document(preview, since, until), indent=2)))
         return
     for number, (name, change) in enumerate(preview.changes.items()):
         click.echo("" if number else f"from {since.isoformat()} to {until.isoformat()}")
         _show(name, change, is_new=chosen[0] is None)
+
+
+def _pair(
+    now: Integration | None, changes: dict[str, Any], options: dict[str, Any], *, replace_conditions: bool
+) -> Pair:
+    """Return an integration as it is, None if it is new, and as it would be."""
+    base = now or Integration(id=NEW, name=NEW)
+    kept = msgspec.structs.replace(base, only=(), except_=()) if replace_conditions else base
+    conditions = {"only": (*kept.only, *options["only"]), "except_": (*kept.except_, *options["without"])}
+    return Pair(base.id, now, msgspec.structs.replace(base, **changes, **conditions))
 
 
 def _filters(options: dict[str, Any]) -> dict[str, Any]:
@@ -157,17 +154,24 @@ def _read(settings: Settings, pairs: list[Pair], time_range: TimeRange, configur
     return preview
 
 
-def _report_problems(preview: Preview, settings: Settings, configuration: Configuration) -> None:
-    for line in _problems(preview, settings, configuration):
-        click.echo(one_line(line), err=True)
-
-
 def _problems(preview: Preview, settings: Settings, configuration: Configuration) -> Iterator[str]:
     yield from (f"refused: {one}" for one in configuration.refused)
     yield from (f"missing from the log: {one}" for one in preview.missing)
     yield from (f"skipped lines: {number} {reason}" for reason, number in sorted(preview.skipped.items()))
     if not preview.lines:
         yield f"{settings.producer.alerts}: neither it nor its archives have a line of this time; see `courier check`"
+
+
+def _document(preview: Preview, since: datetime, until: datetime) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "from": since.isoformat(),
+        "to": until.isoformat(),
+        "lines": preview.lines,
+        "skipped": dict(preview.skipped),
+        "missing": preview.missing,
+        "integrations": {name: as_json(change) for name, change in preview.changes.items()},
+    }
 
 
 def _show(name: str, change: Change, *, is_new: bool) -> None:

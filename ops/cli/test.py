@@ -86,7 +86,7 @@ def command(
 ) -> None:
     """Send one test alert to the target of an integration, and show what it responds.
 
-    The alert is marked as a test, bypasses the filters and takes the way of every other: the ledger, the queue, a
+    The alert is marked as a test, bypasses the filters and takes the path of every other one: ledger, queue and
     worker. It is sent once: a failure is neither retried nor counted against the target. The exit status is 0 only if
     all were delivered. Secrets are masked.
     """

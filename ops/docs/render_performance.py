@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.bench.__main__ import RESULTS
+from ops.bench.compare import is_met
 from ops.bench.report import short
 from ops.docs.generated_sections import begin, between
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 PAGE: Final = Path(__file__).with_name("performance.md")
 README: Final = Path(__file__).parents[2] / "README.md"
 BEGIN: Final = begin("ops.docs.render_performance")
-
 
 HIGHLIGHTS: Final = (
     ("times the stock loop's rate, the target responds at once", "delivery", "ratio_to_serial_at_0_ms"),
@@ -55,7 +55,6 @@ HIGHLIGHTS: Final = (
     ("the same: what a worker's memory grows by, MB", "soak", "worker_mb_growth"),
 )
 """The figures in the README: description, benchmark, name of the figure."""
-
 
 REGIMES: Final = {
     "delivery": "backlog",
@@ -146,9 +145,7 @@ def _goal(one: Mapping[str, Any]) -> str:
     """Return the two cells of the goal: its value, and whether it is met."""
     if one["goal"] is None:
         return " | " if one["better"] != "neither" else "| reference"
-    more = one["better"] == "more"
-    met = one["median"] >= one["goal"] if more else one["median"] <= one["goal"]
-    return f"{_goal_of(one)} | {'met' if met else '**missed**'}"
+    return f"{_goal_of(one)} | {'met' if is_met(one) else '**missed**'}"
 
 
 def _goal_of(one: Mapping[str, Any]) -> str:

@@ -33,7 +33,9 @@ class ConsoleServer:
     """A context manager. `settings` are texts by dotted key, such as `console.hosts`."""
 
     def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
-        given = {"redis.url": redis_url, "console.port": "0"} | settings
+        nowhere = folder / "no-manager"  # not /var/ossec, which other tests may make meanwhile
+        files = {"producer.config": f"{nowhere}/ossec.conf", "producer.alerts": f"{nowhere}/alerts.json"}
+        given = {"redis.url": redis_url, "console.port": "0"} | files | settings
         self._settings = load_settings(file=None, environment={}, cwd=folder, overrides=given)
         self._sockets = bind(self._settings)
         self._stop = asyncio.Event()

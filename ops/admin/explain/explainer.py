@@ -84,8 +84,8 @@ class Explainer:
         subject = Subject(raw, source)
         if is_alert_id(subject.alert_id):
             found = find_alert(self._source, subject.alert_id, "")
-            if not isinstance(found, Missing) and found.line.raw.strip() == raw.strip():
-                return self.subject_of(found.line)
+            if not isinstance(found, Missing) and found.raw.strip() == raw.strip():
+                return self.subject_of(found)
         return subject
 
     def subject_of(self, line: Line) -> Subject:
@@ -113,7 +113,7 @@ class Explainer:
         log = self._settings.producer.alerts
         if is_alert_id(wanted):
             found = find_alert(self._source, wanted, str(log))
-            return found if isinstance(found, Missing) else self.subject_of(found.line)
+            return found if isinstance(found, Missing) else self.subject_of(found)
         if not (parts := DELIVERY_ID.fullmatch(wanted)):
             forms = "the id of an alert (1764000000.123) nor that of a delivery (NODE:FILE:OFFSET:CHECKSUM)"
             return Missing(f"it is neither {forms}")

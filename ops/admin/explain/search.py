@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.timestamps import written_at_s
 from ops.admin.explain.subject import ALERT_ID, id_of
+from ops.admin.times import last_written_s
 from producer.filters.decode import InvalidAlert, decode_alert
 from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from producer.source import Batch, Line, Source
+    from producer.source import Line, Source
 
 MAX_LOSSES: Final = 3
 """Missing parts of the log that the text about a missing alert names."""
@@ -27,13 +28,6 @@ WINDOW_S: Final = 60.0
 begins this much before the id's time and ends this much after it, as the search for a time does (seek.py)."""
 
 READ_BYTES: Final = 1024 * 1024
-
-
-class Found(NamedTuple):
-    """The line of an alert, or the part of a damaged line, and how many lines were searched."""
-
-    line: Line
-    searched: int
 
 
 class Missing(NamedTuple):
@@ -51,8 +45,8 @@ def is_alert_id(text: str) -> bool:
     return bool(ALERT_ID.fullmatch(text))
 
 
-def find_alert(source: Source, alert_id: str, log: str) -> Found | Missing:
-    """Return the first line whose alert has this id. `log` names the log in the text about a missing one.
+def find_alert(source: Source, alert_id: str, log: str) -> Line | Missing:
+    """Return the first line, or part of a damaged line, whose alert has this id. `log` names the log in errors.
 
     Raises ValueError if the text is not an id.
     """
@@ -68,10 +62,10 @@ def find_alert(source: Source, alert_id: str, log: str) -> Found | Missing:
         searched += number
         for line in candidates:
             if found := next((one for one in _alerts(line) if id_of(one.raw) == alert_id), None):
-                return Found(found, searched)
+                return found
         lost += [one.detail for one in batch.skipped]
         cursor = batch.cursor
-        if batch.at_end or _is_over(batch, stop.timestamp()):
+        if batch.at_end or (last_written_s(batch) or 0.0) > stop.timestamp():
             break
     where = f"{_text(start)} to {_text(stop)} of {log} and its dated files"
     searched_text = f"it is not among the {searched:,} lines from {where}" if searched else _nothing_in(source, where)
@@ -96,11 +90,6 @@ def _alerts(line: Line) -> Iterator[Line]:
         yield from salvage_alerts(line)
     else:
         yield line
-
-
-def _is_over(batch: Batch, stop_s: float) -> bool:
-    last_s = next(filter(None, (written_at_s(line.raw) for line in reversed(batch.lines))), None)
-    return last_s is not None and last_s > stop_s
 
 
 def _moment(time_s: float) -> datetime:
