@@ -186,7 +186,9 @@ def bury(settings: Settings, /, *, ids: tuple[str, ...], words: tuple[str, ...],
         chosen = resolve(session, named, removed=removed)
         waiting = {one: status.waiting + status.groups for one, status in session.ledger.statuses(chosen).items()}
         if any(waiting.values()) and not yes:
-            each = " and ".join(f"{count} waiting deliveries of {session.label(one)}" for one, count in waiting.items())
+            each = " and ".join(
+                f"{pluralize(count, 'waiting delivery')} of {session.label(one)}" for one, count in waiting.items()
+            )
             click.confirm(plain(f"Bury {each}?"), abort=True)
         buried = 0
         for one in chosen:
