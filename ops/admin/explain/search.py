@@ -29,11 +29,14 @@ begins this much before the id's time and ends this much after it, as the search
 READ_BYTES: Final = 1024 * 1024
 
 
-class Found(NamedTuple):
-    """The line of an alert, or the part of a damaged line, and how many lines were searched."""
+MAX_BEHIND_BYTES: Final = 8 * 1024 * 1024
+"""How far behind the first line with an id others are searched: in a flood, a minute can have gigabytes."""
 
-    line: Line
-    searched: int
+
+class Found(NamedTuple):
+    """The lines of the alerts with an id, or the parts of damaged lines: nearly always one."""
+
+    lines: tuple[Line, ...]
 
 
 class Missing(NamedTuple):
@@ -52,8 +55,9 @@ def is_alert_id(text: str) -> bool:
 
 
 def find_alert(source: Source, alert_id: str, log: str) -> Found | Missing:
-    """Return the first line whose alert has this id. `log` names the log in the text about a missing one.
+    """Return the lines whose alerts have this id, in their order. `log` names the log in the text about a missing one.
 
+    A manager can give an id twice, as when its log begins again within a second.
     Raises ValueError if the text is not an id.
     """
     seconds = ALERT_ID.fullmatch(alert_id)
@@ -62,17 +66,21 @@ def find_alert(source: Source, alert_id: str, log: str) -> Found | Missing:
     moment_s = float(seconds[1])
     start, stop = (_moment(one) for one in (moment_s - WINDOW_S, moment_s + WINDOW_S))
     cursor, searched, lost = source.at(start), 0, list[str]()
-    while True:
+    found: list[Line] = []
+    left = MAX_BEHIND_BYTES
+    while left > 0:
         batch = source.read(cursor, READ_BYTES)
         number, candidates = batch.lines.prefilter(_test_for(alert_id), (_MayBeIt,))
         searched += number
         for line in candidates:
-            if found := next((one for one in _alerts(line) if id_of(one.raw) == alert_id), None):
-                return Found(found, searched)
+            found += [one for one in _alerts(line) if id_of(one.raw) == alert_id]
+        left -= READ_BYTES if found else 0
         lost += [one.detail for one in batch.skipped]
         cursor = batch.cursor
         if batch.at_end or _is_over(batch, stop.timestamp()):
             break
+    if found:
+        return Found(tuple(found))
     where = f"{_text(start)} to {_text(stop)} of {log} and its dated files"
     searched_text = f"it is not among the {searched:,} lines from {where}" if searched else _nothing_in(source, where)
     return Missing("; ".join([searched_text, *lost[:MAX_LOSSES]]))

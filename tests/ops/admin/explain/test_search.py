@@ -43,7 +43,7 @@ def second(at: int) -> bytes:
 
 def found(log: Log, alert_id: str) -> bytes | None:
     result = find_alert(log.log, alert_id, "alerts.json")
-    return result.line.raw if isinstance(result, Found) else None
+    return result.lines[0].raw if isinstance(result, Found) else None
 
 
 @pytest.mark.parametrize("text", ["1764000000.123", "0.0"])
@@ -100,6 +100,14 @@ def test_id_in_the_text_of_another_alert_is_not_the_alert(log: Log) -> None:
 def test_alert_in_a_damaged_line_is_found(log: Log) -> None:
     log.write(second(0) + b'{"timestamp":"2024-05' + second(1) + second(2))
     assert found(log, f"{START_S + 1}.1") == second(1)[:-1]
+
+
+def test_every_alert_with_the_id_is_found(log: Log) -> None:
+    wanted, again = f"{START_S}.1", alert(f"{START_S}.1", START_S + 1, "again")
+    log.write(second(0) + alert(wanted, START_S) + second(1) + again + second(2))
+    result = find_alert(log.log, wanted, "alerts.json")
+    assert isinstance(result, Found)
+    assert [one.raw for one in result.lines] == [alert(wanted, START_S)[:-1], again[:-1]]
 
 
 def test_missing_alert_names_where_it_was_searched(log: Log) -> None:
