@@ -9,6 +9,7 @@ from common.errors import ConditionError
 from common.settings.silences import REQUIRED, SILENCES
 from common.settings.sources import dotted
 from common.silences import FileSilence
+from common.silences.model import limit_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,6 +52,12 @@ def _problems(table: SilenceTable, names: Mapping[str, NamedCondition]) -> Itera
         yield "match", "is missing; without match and integrations it would silence everything"
     if table.start and table.until and table.start >= table.until:
         yield "until", "is not after start"
+    one = _silence(table)
+    why = one.why if table.why is not None else "missing"  # which is reported above
+    for field, problem in limit_problems(
+        match=one.match, integrations=one.integrations, why=why, author=one.author, end_ms=one.end_ms
+    ):
+        yield ("until" if field == "end_ms" else field), problem
     for number, text in enumerate(table.match or (), start=1):
         try:
             parse_condition(text, names=names, where=f"condition {number}")

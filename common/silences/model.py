@@ -11,7 +11,7 @@ from common.json_depth import check_depth
 from common.ledger.record import MAX_TIME_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 KEEP_MS: Final = 30 * 86_400_000
 """How long a silence and its counts are kept after its end."""
@@ -22,13 +22,22 @@ MAX_BYTES: Final = 64 * 1024
 MAX_ITEMS: Final = 100
 """Conditions, and integrations, of one silence."""
 
+MAX_TEXT_CHARS: Final = 1000
+"""Characters of a reason, and of an author."""
+
+MAX_NAME_CHARS: Final = 200
+"""Characters of an integration."""
+
+_OTHER_BYTES: Final = 1024
+"""Of MAX_BYTES, for the names of fields, times, id and node."""
+
 _ID_LETTERS: Final = "23456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH: Final = 6
 """Letters and digits that are not mistaken for each other: 30^6 ids."""
 
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-_Integration = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+_Integration = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
 _Condition = Annotated[str, msgspec.Meta(min_length=1, max_length=16_384)]
 
 
@@ -103,6 +112,26 @@ def check_silence(silence: Silence) -> None:
         raise ValueError("it ends before it starts")
     if not silence.match and not silence.integrations:
         raise ValueError("it has neither conditions nor integrations, so it would silence everything")
+
+
+def limit_problems(
+    *, match: Sequence[str], integrations: Sequence[str], why: str, author: str, end_ms: int
+) -> Iterator[tuple[str, str]]:
+    """Yield the fields that a person has to change, and why: Redis would hold a silence that producers ignore."""
+    for field, text in (("why", why), ("author", author)):
+        if not text.strip():
+            yield field, "is empty"
+        elif len(text) > MAX_TEXT_CHARS:
+            yield field, f"has {len(text):,} characters; at most {MAX_TEXT_CHARS:,} are allowed"
+    for field, items in (("match", match), ("integrations", integrations)):
+        if len(items) > MAX_ITEMS:
+            yield field, f"has {len(items)} entries; at most {MAX_ITEMS} are allowed"
+    if any(len(one) > MAX_NAME_CHARS for one in integrations):
+        yield "integrations", f"has an entry of more than {MAX_NAME_CHARS} characters"
+    if len(msgspec.json.encode((match, integrations, why, author))) > MAX_BYTES - _OTHER_BYTES:
+        yield "match", "is too long; write several silences"
+    if end_ms > MAX_TIME_MS:
+        yield "end_ms", "is too late; the last moment is in the year 5138"
 
 
 def new_silence_id(choose: Callable[[Sequence[str]], str]) -> str:

@@ -19,6 +19,9 @@ WINDOW_FORM: Final = (
 MAX_SPANS: Final = 100
 
 _KEYS: Final = ("days", "from", "to", "zone")
+_NOT_IANA: Final = re.compile(r"(localtime|posixrules|Factory)\Z|(posix|right)/")
+"""Other files of the system's zone folder: the host's own zone, and copies of all zones, also with leap seconds."""
+
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 
 
@@ -97,6 +100,9 @@ def _show_time(minute: int) -> str:
 def _zone(raw: object) -> str:
     """Return the name of a zone. Only names: a path such as /etc/localtime is none (zoneinfo refuses it too)."""
     try:
-        return ZoneInfo(str(raw)).key
+        zone = None if _NOT_IANA.match(str(raw)) else ZoneInfo(str(raw))
     except (ValueError, OSError, KeyError):  # a path; a folder such as "Europe"; ZoneInfoNotFoundError
-        raise ValueError(f'{str(raw)!r:.60} is not a time zone; write an IANA name such as "Europe/Berlin"') from None
+        zone = None
+    if zone is None:
+        raise ValueError(f'{str(raw)!r:.60} is not a time zone; write an IANA name such as "Europe/Berlin"')
+    return zone.key

@@ -21,7 +21,7 @@ from common.silences import (
     read_silences,
     write_silence,
 )
-from common.silences.model import check_silence
+from common.silences.model import check_silence, limit_problems
 from common.timestamps import time_text
 from ops.admin import names
 
@@ -213,6 +213,9 @@ def end(session: LedgerSession, silence_id: str) -> bool:
 
 
 def _checked(fields: Mapping[str, Any], says: Mapping[str, str]) -> Silence:
+    given = {one: fields[one] for one in ("match", "integrations", "why", "author", "end_ms")}
+    for field, problem in limit_problems(**given):
+        raise CourierError(f"{says.get(field, field)} {problem}")
     try:
         silence = msgspec.convert(fields, Silence)
         check_silence(silence)

@@ -75,7 +75,7 @@ HOUR_MS: Final = 3_600_000
 )
 @click.argument("ids", metavar="[ID|NAME]...", nargs=-1)
 @integration_option
-@click.option("--alert", metavar="ALERT|DELIVERY", default="", help="Only this alert, by its id or a delivery's id.")
+@click.option("--alert", metavar="ALERT|DELIVERY", help="Only this alert, by its id or a delivery's id.")
 @click.option("--match", metavar="CONDITION", help="Only entries for which this condition holds.")
 @click.option(
     "--outcome",
@@ -111,9 +111,11 @@ def command(
     """
     if follow and (options["top"] or options["last"]):
         raise click.UsageError("--follow cannot be used with --top or --last.")
+    if options["alert"] == "":  # such as a variable of a script that is not set
+        raise click.UsageError("--alert is empty; give the id of an alert or of a delivery.")
     wanted = Selection(
         outcomes=frozenset(options["outcomes"]),
-        alert=options["alert"],
+        alert=options["alert"] or "",
         condition=matcher(options["match"]) if options["match"] is not None else None,
     )
     as_json = as_json or not is_terminal()

@@ -310,6 +310,9 @@ BAD = {
     'match = ["rule.id = 1"]\nwhy = "x"': "silences.1.until: is missing; every silence has an end",
     'match = ["rule.id = 1"]\nwhy = "x"\nuntil = 2126-01-01T00:00:00': "is not a time with UTC offset",
     'match = ["rule.id == 1"]\nwhy = "x"\nuntil = 2126-01-01T00:00:00Z': ":2: silences.1.match: condition 1, column",
+    'match = ["rule.id = 1"]\nwhy = " "\nuntil = 2126-01-01T00:00:00Z': ":3: silences.1.why: is empty",
+    f'match = ["rule.id = 1"]\nuntil = 2126-01-01T00:00:00Z\nwhy = "{1001 * "x"}"': ":4: silences.1.why: has 1,001",
+    f'integrations = ["s", "{201 * "x"}"]\nwhy = "x"\nuntil = 2126-01-01T00:00:00Z': ".integrations: has an entry of",
     "": "courier.toml:1: silence 1 is empty",
 }
 

@@ -44,7 +44,8 @@ class Case:
     `silence` is the one that keeps the alert back if the producer reads it when it is written, or else later; None if
     none does.
     `group` is the group into which it is folded if the producer reads it when it is written; None if it is not folded.
-    `match` is None if the integration is not configured here, or the alert is none: then `problem` says why.
+    `with_filters` is false if the integration is not configured here, or the alert itself is not known.
+    `match` is None without filters, and if the alert is none: then `problem` says why.
     """
 
     integration: Integration
@@ -56,7 +57,7 @@ class Case:
     group: Group | None = None
     match: MatchExplanation | None = None
     problem: str = ""
-    configured: bool = True
+    with_filters: bool = True
 
 
 def moment(at_ms: int, now_ms: int) -> str:

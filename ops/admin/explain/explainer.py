@@ -14,7 +14,7 @@ from common.windows import held_until
 from ops.admin.explain.case import Case, valid
 from ops.admin.explain.deliveries import report_delivery, report_end
 from ops.admin.explain.ledger import Answer
-from ops.admin.explain.ledger_search import find_in_ledger, silences_then, since_ms
+from ops.admin.explain.ledger_search import MAX_SUBJECTS, find_in_ledger, silences_then, since_ms
 from ops.admin.explain.model import VERSION, AlertReport, IntegrationReport, State
 from ops.admin.explain.search import Missing, find_alert, is_alert_id
 from ops.admin.explain.steps import conclude
@@ -61,12 +61,11 @@ class Explainer:
     def find(self, wanted: str, *, in_log: bool = True) -> list[Subject] | Missing:
         """Return the alerts with this id, their own or that of a delivery, or where it was searched.
 
-        It is one alert, unless only Redis knows the id, and has several deliveries with it. Without `in_log`, only
-        Redis is searched.
+        It is nearly always one alert, but managers can give an id twice. Without `in_log`, only Redis is searched.
         """
         found = self._in_log(wanted) if in_log else Missing("only Redis was searched")
         if not isinstance(found, Missing):
-            return [found]
+            return found[:MAX_SUBJECTS]
         if not self._state:
             return Missing(f"{found.where}; Redis does not answer: {self._redis_error}")
         if subjects := find_in_ledger(self._state, wanted):
@@ -84,8 +83,9 @@ class Explainer:
         subject = Subject(raw, source)
         if is_alert_id(subject.alert_id):
             found = find_alert(self._source, subject.alert_id, "")
-            if not isinstance(found, Missing) and found.raw.strip() == raw.strip():
-                return self.subject_of(found)
+            lines = () if isinstance(found, Missing) else found
+            if same := next((line for line in lines if line.raw.strip() == raw.strip()), None):
+                return self.subject_of(same)
         return subject
 
     def subject_of(self, line: Line) -> Subject:
@@ -108,19 +108,19 @@ class Explainer:
             integrations=[_report(case, answer) for case in self._cases(subject, answer) if _is_wanted(case, ids)],
         )
 
-    def _in_log(self, wanted: str) -> Subject | Missing:
-        """Return the alert with this id, its own or that of a delivery, if the log has it."""
+    def _in_log(self, wanted: str) -> list[Subject] | Missing:
+        """Return the alerts with this id, their own or that of a delivery, if the log has any."""
         log = self._settings.producer.alerts
         if is_alert_id(wanted):
             found = find_alert(self._source, wanted, str(log))
-            return found if isinstance(found, Missing) else self.subject_of(found)
+            return found if isinstance(found, Missing) else [self.subject_of(line) for line in found]
         if not (parts := DELIVERY_ID.fullmatch(wanted)):
             forms = "the id of an alert (1764000000.123) nor that of a delivery (NODE:FILE:OFFSET:CHECKSUM)"
             return Missing(f"it is neither {forms}")
         if (node := parts["node"]) != self._node:
             return Missing(f"it is of the node {node}, and this one is {self._node}: run this beside that manager")
         if line := self._source.line(parts["line"]):
-            return self.subject_of(line)
+            return [self.subject_of(line)]
         return Missing(f"no file of {log} and its dated files has that line any more")
 
     def _ask(self, subject: Subject) -> Answer | None:
@@ -147,19 +147,19 @@ class Explainer:
 
     def _cases(self, subject: Subject, answer: Answer | None) -> Iterator[Case]:
         """Yield a case for each configured integration, then for others for which the ledger knows the alert."""
-        configured = () if subject.facts else self._configuration.integrations  # filters need the alert
-        for integration in configured:
+        configured = {one.id: one for one in self._configuration.integrations}
+        explained = {} if subject.facts else configured  # filters need the alert
+        for integration in explained.values():
             yield self._case(integration, subject)
-        known = {one.id for one in configured}
-        others = [] if answer is None else [one for one in (*answer.held, *answer.ended) if one not in known]
+        others = [] if answer is None else [one for one in (*answer.held, *answer.ended) if one not in explained]
         for one in dict.fromkeys(others):
             name = self._state.name(one) if self._state else one
-            yield self._case(Integration(id=one, name=name), subject, configured=False)
+            yield self._case(configured.get(one) or Integration(id=one, name=name), subject, with_filters=False)
 
-    def _case(self, integration: Integration, subject: Subject, *, configured: bool = True) -> Case:
+    def _case(self, integration: Integration, subject: Subject, *, with_filters: bool = True) -> Case:
         match, problem, agents = None, "", self._configuration.agents
         try:
-            match = explain_match(integration, self._names, subject.raw, agents) if configured else None
+            match = explain_match(integration, self._names, subject.raw, agents) if with_filters else None
         except InvalidAlert as bad:
             problem = f"not an alert: the producer rejects the line ({bad})"
         return Case(
@@ -172,7 +172,7 @@ class Explainer:
             group=self._group_of(integration, subject) if match else None,
             match=match,
             problem=problem,
-            configured=configured,
+            with_filters=with_filters,
         )
 
     def _silence_for(self, integration: Integration, subject: Subject) -> Silence | None:
@@ -239,7 +239,7 @@ def _report(case: Case, answer: Answer | None) -> IntegrationReport:
     return IntegrationReport(
         id=case.integration.id,
         name=case.integration.name,
-        configured=case.configured,
+        configured=case.with_filters or bool(where),
         where=where,
         matches=None if match is None else match.verdict is MatchVerdict.MATCHES,
         why_not=[] if match is None else list(describe_mismatches(match)),
@@ -259,5 +259,5 @@ def _report(case: Case, answer: Answer | None) -> IntegrationReport:
 def _main(case: Case, deliveries: Sequence[DeliveryReport], concluded: State) -> DeliveryReport | None:
     """Return the delivery that says what became of the alert: its own, or any if nothing else is known."""
     own = next((one for one in deliveries if one.id == valid(case.subject.delivery)), None)
-    is_open = concluded in {State.NO_MATCH, State.UNKNOWN} or not case.configured
+    is_open = concluded in {State.NO_MATCH, State.UNKNOWN} or not case.with_filters
     return own or (deliveries[0] if deliveries and is_open else None)

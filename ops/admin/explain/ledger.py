@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 ENDED_TOTALS: Final = ("delivered", "skipped", "discarded", "expired", "moved")
 """Counters of deliveries that left an integration for good. While all are 0, the ledger has forgotten none."""
 
+RECORDED_TOTALS: Final = (*ENDED_TOTALS, "dead")
+"""Counters of what is an entry of the history."""
+
+
+MAX_COUNTED: Final = 2_000
+"""Entries that are counted, about 10 ms; an integration with more ends may have lost some."""
 
 MAX_HISTORY: Final = 200_000
 """Entries that are read for one question, about 50 MB."""
@@ -156,8 +163,15 @@ class LedgerState:
     def knows_all_since(self, integration_id: str, at_ms: int) -> bool:
         """Return whether Redis still knows every delivery that ended since then."""
         begins_ms = self.history_begins_ms(integration_id)
-        is_covered = begins_ms is not None and begins_ms < at_ms
-        return is_covered or not any(self.statuses[integration_id].totals.get(name) for name in ENDED_TOTALS)
+        if begins_ms is not None and begins_ms < at_ms:
+            return True
+        totals = self.statuses[integration_id].totals
+        if not any(totals.get(name) for name in ENDED_TOTALS):
+            return True
+        # A history with an entry for each end since the first one has lost none to history_max and history_max_age.
+        recorded = sum(totals.get(name, 0) for name in RECORDED_TOTALS)
+        entries = islice(self._session.ledger.history([integration_id]), MAX_COUNTED)
+        return recorded <= MAX_COUNTED and sum(1 for _ in entries) >= recorded
 
 
 class Answer(NamedTuple):

@@ -29,6 +29,9 @@ begins this much before the id's time and ends this much after it, as the search
 
 READ_BYTES: Final = 1024 * 1024
 
+MAX_BEHIND_BYTES: Final = 8 * 1024 * 1024
+"""How far behind the first line with an id others are searched: in a flood, a minute can have gigabytes."""
+
 
 class Missing(NamedTuple):
     """Where an alert was searched and not found, for a person."""
@@ -45,9 +48,10 @@ def is_alert_id(text: str) -> bool:
     return bool(ALERT_ID.fullmatch(text))
 
 
-def find_alert(source: Source, alert_id: str, log: str) -> Line | Missing:
-    """Return the first line, or part of a damaged line, whose alert has this id. `log` names the log in errors.
+def find_alert(source: Source, alert_id: str, log: str) -> tuple[Line, ...] | Missing:
+    """Return the lines, or parts of damaged lines, whose alerts have this id. `log` names the log in errors.
 
+    Nearly always there is one. A manager can give an id twice, as when its log begins again within a second.
     Raises ValueError if the text is not an id.
     """
     seconds = ALERT_ID.fullmatch(alert_id)
@@ -56,17 +60,20 @@ def find_alert(source: Source, alert_id: str, log: str) -> Line | Missing:
     moment_s = float(seconds[1])
     start, stop = (_moment(one) for one in (moment_s - WINDOW_S, moment_s + WINDOW_S))
     cursor, searched, lost = source.at(start), 0, list[str]()
-    while True:
+    found, left = list[Line](), MAX_BEHIND_BYTES
+    while left > 0:
         batch = source.read(cursor, READ_BYTES)
         number, candidates = batch.lines.prefilter(_test_for(alert_id), (_MayBeIt,))
         searched += number
         for line in candidates:
-            if found := next((one for one in _alerts(line) if id_of(one.raw) == alert_id), None):
-                return found
+            found += [one for one in _alerts(line) if id_of(one.raw) == alert_id]
+        left -= READ_BYTES if found else 0
         lost += [one.detail for one in batch.skipped]
         cursor = batch.cursor
         if batch.at_end or (last_written_s(batch) or 0.0) > stop.timestamp():
             break
+    if found:
+        return tuple(found)
     where = f"{_text(start)} to {_text(stop)} of {log} and its dated files"
     searched_text = f"it is not among the {searched:,} lines from {where}" if searched else _nothing_in(source, where)
     return Missing("; ".join([searched_text, *lost[:MAX_LOSSES]]))

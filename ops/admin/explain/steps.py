@@ -136,7 +136,7 @@ def never_enqueued(case: Case, answer: Answer) -> Conclusion | None:
 def ended_unrecorded(case: Case, answer: Answer) -> Conclusion | None:
     """It was enqueued and ended, as far as one can tell."""
     state = answer.state
-    if not case.configured:
+    if not case.with_filters:
         return Conclusion(state=State.UNKNOWN, text="not held for it")
     begins_ms = state.history_begins_ms(case.integration.id)
     begins = f"it ended before the history begins, {moment(begins_ms, state.now_ms)}" if begins_ms else ""

@@ -61,6 +61,8 @@ def test_days(days: object, expected: tuple[int, ...]) -> None:
         ({"zone": "/etc/localtime"}, "zone: '/etc/localtime' is not a time zone"),
         ({"zone": "../zone"}, "zone: '../zone' is not a time zone"),
         ({"zone": "Europe"}, "zone: 'Europe' is not a time zone"),
+        ({"zone": "localtime"}, "zone: 'localtime' is not a time zone"),
+        ({"zone": "right/UTC"}, "zone: 'right/UTC' is not a time zone"),
         ({"form": "22:00"}, "there is no key 'form'; the keys are days, from, to, zone"),
     ],
 )

@@ -136,6 +136,7 @@ def test_nothing_found_and_wrong_options_are_told_in_one_line(ledger: Ledger) ->
     assert refused("--match", "@quiet")[0] == 1
     for wrong in (["--outcome", "lost"], ["--last", "0"], ["--follow", "--last", "3"], ["--follow", "--top", "rules"]):
         assert refused(*wrong)[0] == 2
+    assert refused("--alert", "")[0] == 2  # a variable that is not set must not show other alerts
 
 
 def test_top_counts_ends_by_rule_agent_and_reason(ledger: Ledger) -> None:

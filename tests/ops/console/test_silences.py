@@ -77,6 +77,7 @@ def test_a_silence_is_added_shown_and_ended(
     [
         ("add", [("rule", "1"), ("for", "2h")], "a reason is missing"),
         ("add", [("rule", "1"), ("reason", "x")], "give the end"),
+        ("add", [("rule", "1"), ("reason", "x"), ("for", "4000000d")], "for or until is too late"),
         ("add", [("rule", "1"), ("reason", "x"), ("for", "2h"), ("until", "2999-01-01T00:00:00Z")], "give the end"),
         ("add", [("rule", "1"), ("reason", "x"), ("for", "soon")], "write 30m, 2h or 3d"),
         ("add", [("rule", "1"), ("reason", "x"), ("for", "999999999999d")], "for:"),

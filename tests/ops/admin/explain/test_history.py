@@ -11,7 +11,7 @@ from common.ledger.history import Facts, encode_facts
 from common.ledger.keys import history_key
 from common.settings.load import load_settings
 from common.timestamps import written_at_s
-from ops.admin.explain import Explainer
+from ops.admin.explain import Explainer, Missing
 from ops.admin.explain.ledger import LedgerState
 from ops.admin.session import open_session
 from producer.alertlog import AlertLog
@@ -104,3 +104,26 @@ def test_alert_that_a_complete_history_does_not_have_was_never_enqueued(
 ) -> None:
     found = explained(settings, client, Entry("wazuh-1:older", ended_ms=WRITTEN_MS - 1))
     assert found.state == "not_enqueued"
+
+
+def test_alert_of_before_the_first_delivery_was_never_enqueued(settings: Settings, client: redis.Redis) -> None:
+    client.hset("courier:{slack}:totals", mapping={"delivered": 1, "skipped": 1})
+    ends = Entry("wazuh-1:a"), Entry("wazuh-1:b", outcome="skipped")
+    assert explained(settings, client, *ends).state == "not_enqueued"
+    client.hincrby("courier:{slack}:totals", "delivered", 1)  # whose entry was deleted since
+    assert explained(settings, client).state == "ended"
+
+
+def test_an_alert_that_only_the_history_knows_is_of_a_configured_integration(
+    settings: Settings, client: redis.Redis
+) -> None:
+    fields = {"id": "test:1", "outcome": "delivered", "reason": "", "facts": encode_facts(Facts(attempts=1))}
+    client.xadd(history_key("slack"), fields)  # type: ignore[arg-type]  # a dict is invariant
+    with open_session(settings) as session, closing(AlertLog.of(settings.producer)) as source:
+        state = LedgerState(session, ["slack"], "wazuh-1")
+        explainer = Explainer(settings, read_configuration(settings), source, state)
+        found = explainer.find("test:1")
+        assert not isinstance(found, Missing)
+        (report,) = explainer.explain(found[0]).integrations
+    assert (report.configured, report.matches, report.outcome) == (True, None, "delivered")
+    assert report.where.endswith("ossec.conf:1")

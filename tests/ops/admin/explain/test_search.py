@@ -45,7 +45,7 @@ def second(at: int) -> bytes:
 
 def found(log: Log, alert_id: str) -> bytes | None:
     result = find_alert(log.log, alert_id, "alerts.json")
-    return None if isinstance(result, Missing) else result.raw
+    return None if isinstance(result, Missing) else result[0].raw
 
 
 @pytest.mark.parametrize("text", ["1764000000.123", "0.0"])
@@ -102,6 +102,14 @@ def test_id_in_the_text_of_another_alert_is_not_the_alert(log: Log) -> None:
 def test_alert_in_a_damaged_line_is_found(log: Log) -> None:
     log.write(second(0) + b'{"timestamp":"2024-05' + second(1) + second(2))
     assert found(log, f"{START_S + 1}.1") == second(1)[:-1]
+
+
+def test_every_alert_with_the_id_is_found(log: Log) -> None:
+    wanted, again = f"{START_S}.1", alert(f"{START_S}.1", START_S + 1, "again")
+    log.write(second(0) + alert(wanted, START_S) + second(1) + again + second(2))
+    result = find_alert(log.log, wanted, "alerts.json")
+    assert not isinstance(result, Missing)
+    assert [one.raw for one in result] == [alert(wanted, START_S)[:-1], again[:-1]]
 
 
 def test_missing_alert_names_where_it_was_searched(log: Log) -> None:
