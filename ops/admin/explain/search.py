@@ -60,7 +60,8 @@ def find_alert(source: Source, alert_id: str, log: str) -> tuple[Line, ...] | Mi
     moment_s = float(seconds[1])
     start, stop = (_moment(one) for one in (moment_s - WINDOW_S, moment_s + WINDOW_S))
     cursor, searched, lost = source.at(start), 0, list[str]()
-    found, left = list[Line](), MAX_BEHIND_BYTES
+    found: list[Line] = []
+    left = MAX_BEHIND_BYTES
     while left > 0:
         batch = source.read(cursor, READ_BYTES)
         number, candidates = batch.lines.prefilter(_test_for(alert_id), (_MayBeIt,))
