@@ -57,9 +57,8 @@ def read_agents(path: Path) -> AgentGroups:
     """Return the groups of all agents in the file. Raises ConfigError if anything in it is wrong."""
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(
-            status.st_mode
-        ):  # reading a pipe or a device can block
+        # Reading a pipe or a device can block. For a folder, reading gives the error.
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise ConfigError("is a device or a pipe; agents.file names a file", file=str(path))
         if (size := status.st_size) > MAX_BYTES:
             problem = f"has {size:,} bytes, at most {MAX_BYTES:,} are allowed: export only id, name and group"

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import ConfigError, SettingsError
 from common.files import file_signature, is_being_written
 from common.settings.settings_file import SettingsFile
 from producer.configuration import policy_of, read_configuration
+from producer.filters.decode import decode_alert
 from producer.ossec_conf import Configuration
 from producer.secret_references import SecretReferences
 
@@ -74,6 +75,11 @@ class ConfigFile:
     def agents(self) -> AgentGroups:
         """The active groups of agents."""
         return self._active.agents
+
+    @property
+    def decode(self) -> Callable[[bytes], dict[str, Any]]:
+        """Decodes the whole alert of a line, with the active groups of its agent. Raises InvalidAlert."""
+        return self.agents.decode if self.agents else decode_alert
 
     def policy(self, integration: Integration) -> Policy:
         """Return the active policy of an integration."""

@@ -14,7 +14,6 @@ import msgspec
 from common.conditions import parse_named_conditions
 from common.errors import ConditionError, ConfigError
 from common.integration import Integration
-from common.secret import Secret
 from common.settings.definition import CONDITIONS, DEFINITION_KEYS, WINDOWS, Definition, is_pattern
 from common.settings.schema import DEFAULT, ENDPOINT_URL, INTEGRATIONS
 from common.settings.secret_values import is_reference
@@ -23,9 +22,8 @@ from common.windows import hold_problem
 from producer.agents_file import read_agents
 from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
 from producer.filters.conditions import use_agent_groups
-from producer.origins import TableSection, TableValue, config_error, file_and_line
+from producer.origins import TableSection, TableValue, config_error, file_and_line, origin_in
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
-from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
 from producer.section_checks import SectionProblem, located, read_sections
 from producer.silence_tables import compile_silences
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from common.conditions import NamedCondition
+    from common.secret import Secret
     from common.settings.load import Settings
     from common.settings.schema import Policy
     from common.settings.sources import KeyPath
@@ -128,7 +127,7 @@ class _Compiler:
             if endpoint is None or not is_reference(endpoint.reveal()):
                 continue
             try:
-                urls[one.id] = ENDPOINT_URL.parse(self._resolved(endpoint).reveal())
+                urls[one.id] = ENDPOINT_URL.parse(self._references.resolve(endpoint.reveal()).reveal())
             except ValueError as error:
                 policies = self._settings.user_policies.items()
                 table = next(name for name, keys in policies if keys.get("endpoint") == endpoint)
@@ -216,7 +215,7 @@ class _Compiler:
             changes[_FIELDS.get(field, field)] = value
             if field in _SECRETS:
                 try:
-                    changes[field] = self._resolved(value)
+                    changes[field] = self._references.resolve(value.reveal())
                 except ValueError as error:
                     problems.append((path[-1], str(error)))
         if changes.get("service_override") == base.name:
@@ -238,9 +237,6 @@ class _Compiler:
             self._refuse(base.id, errors, base.line)
             return None
         return integration
-
-    def _resolved(self, secret: Secret) -> Secret:
-        return Secret(without_blanks(self._references.resolve(without_blanks(secret.reveal()))))
 
     def _warn_of_unused_windows(self) -> None:
         if self._settings.refused:  # one of them may be the `hold` that uses it
@@ -288,7 +284,6 @@ class _Compiler:
         return config_error(origin, text) if origin else ConfigError(text, file=integration.file, line=integration.line)
 
     def _warn(self, table: str, problem: str) -> None:
-        prefix = f"{dotted((INTEGRATIONS, table))}."
-        origin = next(where for key, where in self._settings.origin.items() if key.startswith(prefix))
-        file, line = file_and_line(origin)
-        self._warnings.append(ConfigWarning(f"[{prefix[:-1]}] {problem}", file, line or 0))
+        name = dotted((INTEGRATIONS, table))
+        file, line = file_and_line(origin_in(self._settings.origin, name))
+        self._warnings.append(ConfigWarning(f"[{name}] {problem}", file, line or 0))

@@ -191,10 +191,9 @@ def set_folders(subscriptions: Mapping[str, Subscription], config: ConfigFile, l
 
     Raises LedgerUnavailable and LedgerMisconfigured.
     """
-    decode = config.agents.decode if config.agents else decode_alert
     named = parse_named_conditions(config.conditions)
     for one in subscriptions.values():
-        one.folder = folder_of(one.integration, named, decode)
+        one.folder = folder_of(one.integration, named, config.decode)
     ledger.end_groups({i: one.folder.prefix if one.folder else "" for i, one in subscriptions.items()})
 
 

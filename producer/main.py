@@ -73,19 +73,7 @@ def run(settings: Settings, start: str) -> None:
         start=Start(start, source.at),
         health=ProducerHealth(HealthFile(settings.health.path), settings.producer.node, settings.producer.alerts),
     )
-    stop = threading.Event()
-
-    def end(_signum: int, _frame: object) -> None:
-        stop.set()
-        source.wake()
-
-    def reload(_signum: int, _frame: object) -> None:
-        producer.request_reload()
-        source.wake()
-
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, end)
-    signal.signal(signal.SIGHUP, end if ends_with_terminal() else reload)
+    stop = _handle_signals(producer, source)
     extra = {
         "alerts": str(settings.producer.alerts),
         "node": settings.producer.node,
@@ -100,6 +88,24 @@ def run(settings: Settings, start: str) -> None:
     if tracing:
         tracing.close()
     _log.info("producer stopped; cursors saved")
+
+
+def _handle_signals(producer: Producer, source: AlertLog) -> threading.Event:
+    """Return the event that SIGTERM, SIGINT or the end of the terminal sets; without a terminal, SIGHUP reloads."""
+    stop = threading.Event()
+
+    def end(_signum: int, _frame: object) -> None:
+        stop.set()
+        source.wake()
+
+    def reload(_signum: int, _frame: object) -> None:
+        producer.request_reload()
+        source.wake()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, end)
+    signal.signal(signal.SIGHUP, end if ends_with_terminal() else reload)
+    return stop
 
 
 def _dispatcher(ledger: Ledger, client: Redis, tracing: Tracing | None) -> Dispatcher:

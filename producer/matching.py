@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from common.reports.producer import REJECTED, WRONG_TYPE
 from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
@@ -96,11 +97,11 @@ class Matcher:
 
     def _count_type_errors(self, line: Line) -> None:
         if self._line_counter.is_new(line):
-            self.counts.update(f"wrong_type:{field}" for field in self._index.type_errors)
+            self.counts.update(f"{WRONG_TYPE}{field}" for field in self._index.type_errors)
         self._index.type_errors.clear()
 
     def _reject(self, reason: str, detail: str, sample: bytes) -> None:
-        self.counts[f"bad:{reason}"] += 1
+        self.counts[f"{REJECTED}{reason}"] += 1
         self._quarantine.add(reason, detail, sample)
 
     def _add(self, found: MatchResult, line: Line, reading: Reading) -> int:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from common.metrics.factory import counter, gauge, process_registry
-from common.reports.producer import EXCEPTED
+from common.reports.producer import EXCEPTED, REJECTED, WRONG_TYPE
 from producer.filters.decode import FilterField, RejectReason
 from producer.source import LossReason
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from common.reports.producer import IntegrationLag
 
-BAD: Final = "bad:"
-WRONG_TYPE: Final = "wrong_type:"
 REJECT_REASONS: Final = (*RejectReason, *LossReason)
 """Every reason for which a line or a range of the log is rejected."""
 
@@ -56,8 +54,8 @@ class ProducerMetrics:
         self._lines.inc(counts.get("lines", 0))
         self._matched.inc(counts.get("matched", 0))
         for name, count in counts.items():
-            if name.startswith(BAD):
-                self._dropped.labels(name.removeprefix(BAD)).inc(count)
+            if name.startswith(REJECTED):
+                self._dropped.labels(name.removeprefix(REJECTED)).inc(count)
             elif name.startswith(WRONG_TYPE):
                 self._wrong_type.labels(name.removeprefix(WRONG_TYPE)).inc(count)
             elif name.startswith(EXCEPTED):

@@ -9,6 +9,8 @@ import msgspec  # noqa: TC002 — a NamedTuple keeps the types of its fields
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from common.settings.sources import KeyPath
 
 
@@ -24,6 +26,15 @@ class TableSection(NamedTuple):
 
     table: str
     values: msgspec.Struct
+
+
+def origin_in(origins: Mapping[str, str], table: str, key: str = "") -> str:
+    """Return the origin of a key of a table, or of the table's first key if that has none; '' if neither has one.
+
+    `origins` are those of all settings by dotted key, `table` is a dotted name.
+    """
+    first = next((origin for name, origin in origins.items() if name.startswith(f"{table}.")), "")
+    return origins.get(f"{table}.{key}", first)
 
 
 def config_error(origin: str, problem: str) -> ConfigError:

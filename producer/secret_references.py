@@ -7,7 +7,6 @@ publishes the secret itself, encrypted; the errors here never quote it. A file i
 from __future__ import annotations
 
 import os
-import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from common.errors import SettingsError
 from common.files import file_signature
 from common.permissions import explain, read_trusted
-from common.settings.secret_values import ENVIRONMENT, FILE
+from common.secret import Secret
+from common.settings.secret_values import ENVIRONMENT, FILE, VARIABLE_NAME
 from common.settings.values import quoted
 from common.templates.source import MAX_TEMPLATE_BYTES
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 64 * 1024
 
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
+"""White space of Unicode, with no-break spaces, and zero-width characters: copied text often has both."""
 
 
 class SecretReferences:
@@ -48,16 +49,20 @@ class SecretReferences:
         """Count the files as read as they are now."""
         self.files = {path: file_signature(path) for path in self.files}
 
-    def resolve(self, text: str) -> str:
-        """Return the secret that `text` stands for, or `text` itself. Raises ValueError, which says what to do."""
+    def resolve(self, text: str) -> Secret:
+        """Return the secret that `text` refers to, or `text` itself, without blanks around it.
+
+        Raises ValueError, which says what to do.
+        """
+        text = without_blanks(text)
         if text.startswith(ENVIRONMENT):
-            return self._from_environment(text.removeprefix(ENVIRONMENT))
-        return self._from_file(text.removeprefix(FILE)) if text.startswith(FILE) else text
+            return Secret(self._from_environment(text.removeprefix(ENVIRONMENT)))
+        return Secret(self._from_file(text.removeprefix(FILE)) if text.startswith(FILE) else text)
 
     def _from_environment(self, name: str) -> str:
-        if not _VARIABLE.fullmatch(name):
+        if not VARIABLE_NAME.fullmatch(name):
             raise ValueError(f"{quoted(name)} is not a valid variable name: write {ENVIRONMENT}NAME")
-        value = self._environ.get(name, "").strip()
+        value = without_blanks(self._environ.get(name, ""))
         if not value:
             raise ValueError(f"the variable {name} is not set in the environment of this process: set it")
         return value
@@ -66,7 +71,7 @@ class SecretReferences:
         path = Path(name)
         if not path.is_absolute():
             raise ValueError(f"{quoted(name)} is not an absolute path: write {FILE}/PATH")
-        value = self._read(path, MAX_BYTES, "the secret").strip()
+        value = without_blanks(self._read(path, MAX_BYTES, "the secret"))
         if not value:
             raise ValueError(f"{path} is empty: write the secret into it")
         return value
@@ -88,3 +93,8 @@ class SecretReferences:
             raise ValueError(str(error)) from None
         except UnicodeDecodeError:
             raise ValueError(f"{path} is not UTF-8 text") from None
+
+
+def without_blanks(text: str) -> str:
+    """Return a hook_url or api_key without leading and trailing white space, visible or not (D20)."""
+    return text.strip(_BLANKS)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from common.conditions import NO_NAMES, parse_condition
-from common.errors import ConditionError, TemplateError
+from common.conditions import NO_NAMES
+from common.errors import TemplateError
 from common.integration import Kind
-from common.secret import Secret
 from common.services import SERVICES
 from common.services.sections import SECTIONS, publish_section, resolved, section_keys
 from common.settings.digest import DIGEST, Digest, digest_problems
@@ -21,7 +20,8 @@ from common.settings.message import MESSAGE, MessageTemplates
 from common.settings.schema import INTEGRATIONS
 from common.settings.sources import dotted
 from common.templates.source import TemplateSource
-from producer.ossec_conf.elements import without_blanks
+from producer.origins import origin_in
+from producer.table_checks import condition_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def read_sections(
     sections: dict[str, msgspec.Struct] = {}
     for name, values in given.items():
         try:
-            changes = resolved(values, lambda one: _secret(one, references), lambda one: _file(one, references))
+            changes = resolved(values, lambda one: references.resolve(one.reveal()), lambda one: _file(one, references))
             sections[name] = msgspec.structs.replace(values, **dict(changes))
         except ValueError as error:
             text, key = error.args
@@ -78,8 +78,7 @@ def located(problem: SectionProblem, table: str, origins: Mapping[str, str]) -> 
     """
     section = dotted((INTEGRATIONS, table, problem.section))
     name = f"{section}.{problem.key}" if problem.key else section
-    first = next((one for key, one in origins.items() if key.startswith(f"{section}.")), "")
-    return origins.get(name, first), f"{name}: {problem.text}"
+    return origin_in(origins, section, problem.key), f"{name}: {problem.text}"
 
 
 def _misplaced(
@@ -112,13 +111,8 @@ def _misplaced(
 def _wrong_in_digest(digest: object, named: Mapping[str, NamedCondition]) -> Iterator[SectionProblem]:
     if not isinstance(digest, Digest):
         return
-    for key, problem in digest_problems(digest):
+    for key, problem in (*digest_problems(digest), *condition_problems("match", digest.match, named)):
         yield SectionProblem(DIGEST, key, problem)
-    for number, text in enumerate(digest.match, start=1):
-        try:
-            parse_condition(text, names=named, where=f"condition {number}")
-        except ConditionError as error:
-            yield SectionProblem(DIGEST, "match", str(error))
 
 
 def _invalid(
@@ -148,10 +142,6 @@ def _template_problems(value: Any, *, as_json: bool, prefix: str = "") -> Iterat
     elif isinstance(value, dict):
         for name, one in value.items():
             yield from _template_problems(one, as_json=as_json, prefix=f"{name}: ")
-
-
-def _secret(secret: Secret, references: SecretReferences) -> Secret:
-    return Secret(without_blanks(references.resolve(without_blanks(secret.reveal()))))
 
 
 def _file(source: TemplateSource, references: SecretReferences) -> TemplateSource:

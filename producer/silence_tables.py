@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.conditions import parse_condition
-from common.errors import ConditionError
 from common.settings.silences import REQUIRED, SILENCES
 from common.settings.sources import dotted
 from common.silences import FileSilence
 from common.silences.model import limit_problems
+from producer.origins import origin_in
+from producer.table_checks import condition_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +37,9 @@ def compile_silences(
         if name in refused:  # reported with the other tables
             continue
         if problems := list(_problems(table, names)):
-            errors[name] = [(_origin(settings, name, key), f"{name}.{key}: {problem}") for key, problem in problems]
+            errors[name] = [
+                (origin_in(settings.origin, name, key), f"{name}.{key}: {problem}") for key, problem in problems
+            ]
         else:
             silences.append(_silence(table))
     return tuple(silences), errors
@@ -58,11 +60,7 @@ def _problems(table: SilenceTable, names: Mapping[str, NamedCondition]) -> Itera
         match=one.match, integrations=one.integrations, why=why, author=one.author, end_ms=one.end_ms
     ):
         yield ("until" if field == "end_ms" else field), problem
-    for number, text in enumerate(table.match or (), start=1):
-        try:
-            parse_condition(text, names=names, where=f"condition {number}")
-        except ConditionError as error:
-            yield "match", str(error)
+    yield from condition_problems("match", table.match or (), names)
 
 
 def _silence(table: SilenceTable) -> FileSilence:
@@ -79,9 +77,3 @@ def _silence(table: SilenceTable) -> FileSilence:
 
 def _ms(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
-
-
-def _origin(settings: Settings, name: str, key: str) -> str:
-    """Return the origin of a key, or of the first key of its table if it is missing."""
-    first = next(where for known, where in settings.origin.items() if known.startswith(f"{name}."))
-    return settings.origin.get(f"{name}.{key}", first)

@@ -18,6 +18,7 @@ from common.silences import (
     fetch_counts,
     fetch_silences,
     file_changes,
+    precedence,
     read_silences,
     write_silence,
 )
@@ -123,7 +124,7 @@ class Silences:
             self._read(self._fields)
         self._integrations = [one.integration for one in subscriptions]
         self._running = ([], None)
-        self._decode = config.agents.decode if config.agents else decode_alert
+        self._decode = config.decode
         for one in subscriptions:
             self._closed |= {(one.integration.id, silence_id) for silence_id in one.closed}
         self._delete_old()
@@ -153,7 +154,7 @@ class Silences:
         running = (one for one in stored.surplus if one.end_ms > self._ledger_ms)
         refused |= {one.id: f"there are more than {MAX_SILENCES} silences; end some of them" for one in running}
         self._surplus = stored.surplus
-        self._applied = sorted(applied, key=lambda one: (one.silence.start_ms, one.silence.id))
+        self._applied = sorted(applied, key=lambda one: precedence(one.silence))
         for silence_id, problem in refused.items():
             if self._refused.get(silence_id) != problem:
                 _log.error("silence ignored: %s: %s", printable(silence_id[:100]), printable(problem))

@@ -16,7 +16,7 @@ from producer.ossec_conf.elements import check_hook_url
 from producer.ossec_conf.integration_ids import check_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from common.conditions import NamedCondition
     from common.integration import Integration
@@ -50,11 +50,18 @@ def table_problems(
     stock = msgspec.structs.replace(integration, only=(), except_=())
     yield from _problem("event_location", FilterIndex, [stock])
     for key, texts in (("only", integration.only), ("except", integration.except_)):
-        for number, text in enumerate(texts, start=1):
-            try:
-                parse_condition(text, names=named, where=f"condition {number}")
-            except ConditionError as error:
-                yield key, str(error)
+        yield from condition_problems(key, texts, named)
+
+
+def condition_problems(
+    key: str, texts: Iterable[str], named: Mapping[str, NamedCondition]
+) -> Iterator[tuple[str, str]]:
+    """Yield `key` and the problem for each text that is not a condition; the problem begins with its number, from 1."""
+    for number, text in enumerate(texts, start=1):
+        try:
+            parse_condition(text, names=named, where=f"condition {number}")
+        except ConditionError as error:
+            yield key, str(error)
 
 
 def _problem(

@@ -83,9 +83,9 @@ class Dispatcher:
     def __init__(self, ledger: Ledger, client: Redis) -> None:
         self._ledger, self._redis = ledger, client
 
-    def dispatch(self, target: ReleaseTarget, *, coalesce: bool = False) -> int:
+    def dispatch(self, target: ReleaseTarget) -> int:
         """Call `dispatch_all` for one integration."""
-        return self.dispatch_all([target], coalesce=coalesce)
+        return self.dispatch_all([target])
 
     def dispatch_all(self, targets: Sequence[ReleaseTarget], *, coalesce: bool = False) -> int:
         """Release all deliveries that may go now and publish them; return their number.

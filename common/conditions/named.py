@@ -17,22 +17,20 @@ MAX_DEPTH: Final = 10
 """Names that may use each other in a row."""
 
 
-def parse_named_conditions(
-    table: Mapping[str, Sequence[str]], *, where: str = "conditions"
-) -> dict[str, NamedCondition]:
+def parse_named_conditions(table: Mapping[str, Sequence[str]]) -> dict[str, NamedCondition]:
     """Read all lists of `table`, which may use each other in any order, but not in a circle.
 
-    Raises ConditionError, which begins with `where`, the name and the number of the string in the list, from 1.
+    Raises ConditionError, which begins with `conditions.`, the name and the number of the string in the list, from 1.
     """
-    reader = _Reader(table, where)
+    reader = _Reader(table)
     return {name: reader.read(name, ()) for name in table}
 
 
 class _Reader:
     """Reads each list when it is first used."""
 
-    def __init__(self, table: Mapping[str, Sequence[str]], where: str) -> None:
-        self._table, self._where = table, where
+    def __init__(self, table: Mapping[str, Sequence[str]]) -> None:
+        self._table = table
         self._done: dict[str, NamedCondition] = {}
 
     def read(self, name: str, users: tuple[str, ...]) -> NamedCondition:
@@ -50,7 +48,7 @@ class _Reader:
 
     def _conditions(self, trail: tuple[str, ...]) -> Iterator[Condition]:
         name = trail[-1]
-        texts, where = self._table[name], f"{self._where}.{name}"
+        texts, where = self._table[name], f"conditions.{name}"
         if not NAME.fullmatch(name):
             raise ConditionError(
                 name, 1, "the name of a condition consists of the letters A to Z, digits, - and _", where

@@ -195,7 +195,7 @@ from common.ledger.commit_types import (
     Stored,
 )
 from common.ledger.digest_types import Folds, Group, Part, Top
-from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
+from common.ledger.enums import BreakerState, SettleOutcome
 from common.ledger.folded import Folded, OpenGroup
 from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
@@ -238,7 +238,6 @@ __all__ = [
     "Full",
     "Group",
     "Header",
-    "HealthSignal",
     "HistoryEntry",
     "HistoryOutcome",
     "LastResponse",

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 FOREIGN_WRITE: Final = "foreign:"
 """Prefix of the counters of foreign writes; a ForeignWrite follows."""
 
+REJECTED: Final = "bad:"
+"""Prefix of the counters of rejected lines and ranges of the log; the reason follows."""
+
+WRONG_TYPE: Final = "wrong_type:"
+"""Prefix of the counters of filter fields that have another type than their filter reads; the field follows."""
+
 EXCEPTED: Final = "excepted:"
 """Prefix of the counters of alerts that the conditions of an integration excepted; its id follows."""
 

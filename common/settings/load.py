@@ -189,17 +189,7 @@ def load_settings(
     given |= from_environment(environment, cwd)
     given |= from_overrides(overrides, cwd)
     given |= _moved_with_home(given, packaged_home)
-    tables: dict[KeyPath, dict[str, Any]] = {}
-    for path, value in given.items():
-        try:
-            field, parsed = _read(value)
-        except ValueError as error:
-            problem = f"{dotted(path)}: {error}; write {value.key.reader.expected}"
-            if not (in_table := refused_table(path, value.origin, problem)):
-                raise SettingsError(f"{value.origin}: {problem}") from None
-            refused.append(in_table)
-            continue
-        tables.setdefault(path[:-1], {})[field] = parsed
+    tables = _parsed_tables(given, refused)
     if refused and not keep_refused:
         raise SettingsError(str(refused[0]))
     sections: dict[str, Any] = {name: struct(**tables[(name,)]) for name, struct in STRUCTS.items()}
@@ -258,10 +248,24 @@ def _moved_with_home(given: Mapping[KeyPath, RawValue], packaged_home: str) -> I
             yield path, home._replace(key=default.key, raw=str(Path(home.raw) / relative))
 
 
-def _read(given: RawValue) -> tuple[str, Any]:
-    """Return the field and its parsed value; paths are absolute. Raises ValueError."""
-    value = given.key.reader.parse(given.raw)
-    return given.key.field, given.base / value if isinstance(value, Path) else value
+def _parsed_tables(given: Mapping[KeyPath, RawValue], refused: list[RefusedTable]) -> dict[KeyPath, dict[str, Any]]:
+    """Return the fields of each table, and add the errors in tables of integrations to `refused`.
+
+    Raises SettingsError for any other error.
+    """
+    tables: dict[KeyPath, dict[str, Any]] = {}
+    for path, value in given.items():
+        try:
+            parsed = value.key.reader.parse(value.raw)
+        except ValueError as error:
+            problem = f"{dotted(path)}: {error}; write {value.key.reader.expected}"
+            if not (in_table := refused_table(path, value.origin, problem)):
+                raise SettingsError(f"{value.origin}: {problem}") from None
+            refused.append(in_table)
+            continue
+        # Paths are absolute.
+        tables.setdefault(path[:-1], {})[value.key.field] = value.base / parsed if isinstance(parsed, Path) else parsed
+    return tables
 
 
 def _user_policies(policies: Mapping[str, Mapping[str, Any]], origin: Mapping[str, str]) -> dict[str, dict[str, Any]]:

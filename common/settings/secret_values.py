@@ -21,7 +21,7 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def is_reference(text: str) -> bool:
@@ -78,7 +78,7 @@ def variables() -> Reader[Mapping[str, Secret]]:
         if not isinstance(raw, dict):
             raise ValueError("the value (not shown) is not a table")  # noqa: TRY004 — one kind of bad input
         for name, value in raw.items():
-            if not _VARIABLE.fullmatch(name):
+            if not VARIABLE_NAME.fullmatch(name):
                 raise ValueError(f"{quoted(name)} is not a valid variable name")
             if not isinstance(value, str) or "\0" in value:
                 raise ValueError(f"the value of {name} (not shown) is not a text")

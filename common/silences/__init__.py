@@ -24,10 +24,10 @@ The end
 Redis is not trusted: an entry that is malformed is ignored and logged once, and the others apply.
 """
 
-from common.silences.applying import AppliedSilence, compile_silence, silence_for
+from common.silences.applying import AppliedSilence, compile_silence, precedence, silence_for
 from common.silences.closing import closing_message
 from common.silences.from_file import FileSilence, file_changes
-from common.silences.model import KEEP_MS, Silence, State, decode_silence, new_silence_id
+from common.silences.model import Silence, State, decode_silence, new_silence_id
 from common.silences.store import (
     KEY,
     MAX_SILENCES,
@@ -41,7 +41,6 @@ from common.silences.store import (
 )
 
 __all__ = [
-    "KEEP_MS",
     "KEY",
     "MAX_SILENCES",
     "AppliedSilence",
@@ -58,6 +57,7 @@ __all__ = [
     "fetch_silences",
     "file_changes",
     "new_silence_id",
+    "precedence",
     "read_silences",
     "silence_for",
     "write_silence",

@@ -14,7 +14,7 @@ import msgspec
 from common.ledger import Unaccounted, unaccounted
 from common.ledger.balance import READ_AS
 from common.metrics.labels import OUTCOMES_WITHOUT_REASON
-from common.reports.producer import IntegrationLag, fetch_producer_reports
+from common.reports.producer import REJECTED, IntegrationLag, fetch_producer_reports
 from common.reports.worker import fetch_all_worker_reports
 from common.silences import State
 from common.version import commit, version
@@ -238,7 +238,7 @@ def _node(node: NodeReport) -> ProducerStatus:
     return ProducerStatus(
         seen_ms=report.seen_ms or None,
         counters=dict.fromkeys(COUNTERS, 0) | node.counters,
-        bad_lines=sum(count for name, count in node.counters.items() if name.startswith("bad:")),
+        bad_lines=sum(count for name, count in node.counters.items() if name.startswith(REJECTED)),
         backpressured=report.backpressured,
         intake_paused=report.intake_paused,
         foreign_writes=report.foreign_writes,

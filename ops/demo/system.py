@@ -22,13 +22,12 @@ from common.connection.client import connect
 from common.errors import CourierError
 from common.ledger import Ledger, Status
 from common.registry.entries import published_ids
-from common.reports.producer import fetch_producer_reports
+from common.reports.producer import REJECTED, fetch_producer_reports
 from common.settings.load import load_settings
 from ops.module_runner import module_command
 from ops.standalone import state_dir
 from ops.standalone.exec_with_parent import command_line
 from ops.standalone.supervisor import exit_status_of
-from producer.metrics import BAD
 from producer.source import LossReason
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ WORKERS: Final = 2
 """`courier up` starts one worker for HTTP, and one for scripts and the manager."""
 
 LOG_END_CHARACTERS: Final = 3_000
-OVERLONG: Final = f"{BAD}{LossReason.OVERLONG}"
+OVERLONG: Final = f"{REJECTED}{LossReason.OVERLONG}"
 """The counter of lines above `producer.max_line`, which `lines` does not count."""
 
 

@@ -10,9 +10,9 @@ from common.ledger import unaccounted
 from common.ledger.enums import BreakerState
 from common.metrics.labels import ledger_pairs
 from common.metrics.table import MetricType, find
-from common.reports.producer import FOREIGN_WRITE, ForeignWrite
+from common.reports.producer import FOREIGN_WRITE, REJECTED, WRONG_TYPE, ForeignWrite
 from producer.filters.decode import FilterField
-from producer.metrics import BAD, REJECT_REASONS, WRONG_TYPE
+from producer.metrics import REJECT_REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -116,7 +116,9 @@ def _node_families(nodes: list[NodeReport]) -> Iterator[Metric]:
 
 
 def _rejected(node: NodeReport) -> dict[str, int]:
-    rejected = {name.removeprefix(BAD): count for name, count in node.counters.items() if name.startswith(BAD)}
+    rejected = {
+        name.removeprefix(REJECTED): count for name, count in node.counters.items() if name.startswith(REJECTED)
+    }
     return dict.fromkeys(map(str, REJECT_REASONS), 0) | rejected
 
 

@@ -91,11 +91,9 @@ def assign_cursors(
                 continue
         subscriptions[integration.id] = subscription
     # An inherited cursor is always deleted: if its old id came back, its alerts would be sent a second time.
-    handed_on = {old.integration.id for old in inherited.values()}
-    for old in removed:
-        if all_known or old.integration.id in handed_on:
-            with suppress(LedgerDamaged):
-                ledger.forget_cursor(old.integration.id, node)
+    for old in removed if all_known else inherited.values():
+        with suppress(LedgerDamaged):
+            ledger.forget_cursor(old.integration.id, node)
     return subscriptions
 
 

@@ -129,7 +129,7 @@ class _BlockReader:
         if name in _NUMBERS:
             return [_NUMBERS[name](text) for text in texts][-1]
         if name in _TRIMMED:
-            return Secret(self._references.resolve(elements.without_blanks(texts[-1])))
+            return self._references.resolve(texts[-1])
         return Secret(texts[-1]) if name in elements.SECRETS else texts[-1]
 
     def _explicit_id(self) -> str | None:

@@ -31,8 +31,6 @@ _LARGEST: Final = 2**63 - 1
 _LARGEST_DIGITS: Final = 19
 _MAX_LOG: Final = range(165, 1025)
 _IGNORED: Final = " ,\t\r\n"
-_BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
-"""White space of Unicode, with no-break spaces, and zero-width characters: copied text often has both."""
 
 
 def unsigned(text: str) -> int:
@@ -100,11 +98,6 @@ def _rule_ids(text: str) -> tuple[list[int], bool]:
         ignored = ignored or bool(item.strip(_IGNORED))
         rest = rest.lstrip(" ,")
     return numbers, ignored or bool(rest.strip(_IGNORED))
-
-
-def without_blanks(text: str) -> str:
-    """Return a hook_url or api_key without leading and trailing white space, visible or not (D20)."""
-    return text.strip(_BLANKS)
 
 
 def check_hook_url(url: str) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from producer.ossec_conf.elements import without_blanks
+from producer.secret_references import without_blanks
 
 MERGES_OPTIONS = {"slack", "pagerduty", "shuffle"}
 USES_HOOK_URL = {"slack", "shuffle", "maltiverse"}

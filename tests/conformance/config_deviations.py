@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from producer.ossec_conf.elements import without_blanks
+from producer.secret_references import without_blanks
 from tests.conformance.case import field_bytes, field_text
 from tests.conformance.config import FILE, Ours, read, reads_alike
 from tests.conformance.config_causes import (

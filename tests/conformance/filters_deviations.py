@@ -11,7 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from producer.ossec_conf.elements import without_blanks
+from producer.secret_references import without_blanks
 from tests.conformance import filters, stock_line
 from tests.conformance.case import field_bytes, field_text, with_field
 from tests.conformance.config_causes import (

@@ -20,6 +20,7 @@ from ops.admin.check.scripts import check_home, check_script
 from ops.admin.terminal import pluralize
 from producer.configuration import read_configuration
 from producer.filters.agents import AGENT_GROUPS
+from producer.origins import origin_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,7 +168,7 @@ def _settings(settings: Settings, configuration: Configuration) -> Iterator[Find
     for table in settings.unused_tables(known):
         if table in defined:  # reported with the configuration
             continue
-        key_prefix = dotted((INTEGRATIONS, table))
+        name = dotted((INTEGRATIONS, table))
         known_ids = ", ".join(sorted(ids)) or "none"
-        text = f"[{key_prefix}] matches no integration of this ossec.conf; known names and ids: {known_ids}"
-        yield warning(text, next(where for key, where in settings.origin.items() if key.startswith(f"{key_prefix}.")))
+        text = f"[{name}] matches no integration of this ossec.conf; known names and ids: {known_ids}"
+        yield warning(text, origin_in(settings.origin, name))

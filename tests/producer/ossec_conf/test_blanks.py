@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.ossec_conf import parse_ossec_conf
-from producer.ossec_conf.elements import without_blanks
+from producer.secret_references import SecretReferences, without_blanks
 
 BLANKS = " \t\r\n\x85\u00a0\u2003\u2028\u202f\u3000\u200b\u2060\ufeff"
 NEEDED = {
@@ -32,6 +32,10 @@ def test_blanks_around_a_value_are_removed_with_a_warning(name: str, blank: str)
     url, key, warnings = read(name, f"{blank}https://h/x{blank * 2}", f"{blank}k{blank}")
     assert (url, key) == ("https://h/x", "k")
     assert warnings == ["has spaces or line breaks around it; Courier removes them (D20)"] * 2
+
+
+def test_blanks_around_a_reference_and_its_secret_are_removed() -> None:
+    assert SecretReferences({"KEY": "\ufeffsecret\u200b\n"}).resolve("\u00a0env:KEY\u2060").reveal() == "secret"
 
 
 def test_blanks_inside_a_value_stay_with_a_warning() -> None:
