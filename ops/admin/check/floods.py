@@ -81,8 +81,8 @@ def find_floods(
     """Return the suggestion for each integration id with a flood. `limits` are by integration id; `clock` is monotonic.
 
     `now_s` is in seconds since the epoch: an alert that is dated a day later does not count, nor do the others become
-    old by it. Those without a limit have none, nor those that have a digest or look something up for each alert. Nothing is read
-    if no integration is left.
+    old by it. Those without a limit have none, nor those that have a digest or look something up for each alert.
+    Nothing is read if no integration is left.
     """
     limited = [one for one in integrations if limits.get(one.id) and _can_gain(one)]
     if not limited:

@@ -12,7 +12,7 @@ from common.errors import CourierError
 from common.settings.units import parse_duration
 from common.silences import State
 from ops.admin import period, silences
-from ops.admin.status_report import read_report
+from ops.admin.status_report import read_report, with_held_groups
 from ops.console.handler import PageError, PageHandler
 from ops.console.rendering import address
 
@@ -34,7 +34,8 @@ DONE: Final = {
     "still-paused": "The integration was already paused: the end and the reason are now these.",
     "resumed": "The pause is over: waiting deliveries are sent as limits allow.",
     "not-paused": "The integration was not paused.",
-    "released": "The held deliveries are sent now, as fast as limits and pauses allow.",
+    "released": "What was held is sent now, as fast as limits and pauses allow.",
+    "nothing-held": "Nothing was held any more.",
 }
 
 _NAMES: Final = {"why": "reason", "author": "user", "end_ms": "for or until"}
@@ -153,15 +154,16 @@ class ReleasePage(_OneIntegration):
     """`/silences/release`."""
 
     async def change(self) -> None:
-        """Send now what a window holds."""
+        """Send now what a window holds, and the digests of what it folded."""
         one, why = await self.known(), self.reason()
         number = await self.console.read(lambda session: period.release_held(session.ledger, one))
         self.log_change("held deliveries released", reason=why, integration=one, number=number)
-        _back(self, "released")
+        _back(self, "released" if number else "nothing-held")
 
 
 def _read(session: LedgerSession, states: Iterable[State]) -> Shown:
-    return Shown(silences.read_all(session, states), read_report(session, session.ids, histories={}))
+    report = with_held_groups(session, read_report(session, session.ids, histories={}))
+    return Shown(silences.read_all(session, states), report)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from common.reports.producer import IntegrationLag, ProducerReport, publish_prod
 from common.reports.worker import WorkerReport, publish_worker_report
 from ops.admin.session import LedgerSession
 from ops.admin.status_report import read_histories, read_report
+from ops.console import alert_search
+from ops.console import console as shared
 from tests.support.console import LOGIN
 from tests.support.recorder import eventually
 from tests.support.round_trips import counted_round_trips
@@ -40,6 +42,21 @@ def bury(client: redis.Redis, integration: str, count: int, detail: str = "no") 
 def shown(visitor: Visitor, text: str) -> str:
     """Return the overview as soon as it has the text: it is kept for a second."""
     return str(eventually(lambda: page if text in (page := visitor.get("/").text) else ""))
+
+
+def test_more_reads_than_threads_can_do_soon_are_refused_with_a_word(
+    operator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "MAX_READS", 1)
+    assert [operator.get("/dead").status for _ in range(3)] == [200] * 3, "one after the other"
+    monkeypatch.setattr(shared, "MAX_READS", 0)
+    page = operator.get("/dead")
+    assert page.status == 503
+    assert "wait some seconds" in page.text
+    monkeypatch.setattr(alert_search, "MAX_SEARCHES", 0)
+    page = operator.get("/alert/1.2")
+    assert (page.status, "wait some seconds" in page.text) == (503, True)
+    del console
 
 
 def test_it_shows_integrations_sources_workers_and_why_something_is_held_back(
