@@ -34,7 +34,7 @@ DONE: Final = {
     "still-paused": "The integration was already paused: the end and the reason are now these.",
     "resumed": "The pause is over: waiting deliveries are sent as limits allow.",
     "not-paused": "The integration was not paused.",
-    "released": "What was held is sent now, as fast as limits and pauses allow.",
+    "released": "The held deliveries are sent now, as fast as limits and pauses allow.",
     "nothing-held": "Nothing was held any more.",
 }
 
