@@ -152,6 +152,8 @@ class PageHandler(RequestHandler):
         text = error.text if isinstance(error, PageError) else ""
         if isinstance(error, PageError) and error.retry_after_s:
             self.set_header("Retry-After", str(ceil(error.retry_after_s)))
+        if status_code == HTTPStatus.BAD_REQUEST and not text:
+            text = "the address or the form has something that is no text in UTF-8"
         if status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
             text = "an error of the console; its log has the details"
         self.render_page("error.html", title=known, text=text)

@@ -169,6 +169,11 @@ def test_the_cookie_is_of_no_use_to_other_sites(operator: Visitor) -> None:
     assert "Secure" not in cookie
 
 
+def test_an_address_that_is_no_text_is_refused_with_a_word(operator: Visitor) -> None:
+    answer = operator.get("/silences?rule=%ff")
+    assert (answer.status, "no text in UTF-8" in answer.text) == (400, True)
+
+
 def test_requests_have_a_maximum_size(console: ConsoleServer, operator: Visitor) -> None:
     del console
     with pytest.raises(OSError, match=r"."):

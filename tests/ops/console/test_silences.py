@@ -11,6 +11,7 @@ from common.ledger import Commit, Folds, Group, Ledger, Part, SilenceCount
 from common.silences import KEY, Silence, State, fetch_silences, read_silences, write_silence
 from ops.console import console as shared
 from tests.support.console import ConsoleServer
+from tests.support.recorder import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,6 +149,8 @@ def test_a_group_of_held_alerts_is_shown_and_released_as_held_deliveries_are(led
         page = operator.get(path).text
         assert re.search(r">2 (held by a window )?until ", page), "the delivery and the group, not the open window"
         assert 'action="/silences/release"' in page
+    assert "14, of which 14 wait in 2 open groups" in page
+    assert eventually(lambda: "14 alerts in 2 open groups of its digest" in operator.get("/").text)
     answer = operator.post("/silences/release", [("integration", "slack"), ("reason", "now")])
     assert "are sent now" in operator.get(answer.headers["location"]).text
     tasks = ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
