@@ -53,7 +53,7 @@ class PageHandler(RequestHandler):
 
     async def show(self) -> None:
         """Answer GET."""
-        raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, "this page has nothing to show")
+        raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, "this address is only that of a form: choose a page above")
 
     async def change(self) -> None:
         """Answer POST, from a visitor who may change something."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import logging
 import re
@@ -110,6 +111,18 @@ def test_a_wrong_form_changes_nothing_and_says_why(
     assert text in answer.text
     assert stored(client) == [of_file]
     assert not ledger.status("slack").paused_ms
+
+
+def test_a_refused_silence_loses_nothing_that_was_written(ledger: Ledger, operator: Visitor) -> None:
+    del ledger
+    match = HOSTILE.replace("\x1b", "")
+    form = [("rule", "5710"), ("match", match * 2), ("for", "soon"), ("announce", "1"), ("reason", "patching all")]
+    answer = operator.post("/silences/add", form)
+    assert (answer.status, "No silence was added: " in answer.text) == (400, True)
+    form_text = answer.text.partition('action="/silences/add"')[2].partition("</form>")[0]
+    for kept in ('value="5710"', 'value="soon"', 'value="patching all"', 'value="1" checked', html.escape(match * 2)):
+        assert kept in form_text.replace("&#34;", "&quot;")
+    assert "<script>alert" not in answer.text
 
 
 def test_an_integration_is_paused_until_a_time_resumed_and_released(ledger: Ledger, operator: Visitor) -> None:
