@@ -184,12 +184,10 @@ class PageHandler(RequestHandler):
     async def _answer(self, method: Callable[[], Awaitable[None]]) -> None:
         try:
             await method()
-        except LedgerUnavailable as error:
-            raise PageError(HTTPStatus.SERVICE_UNAVAILABLE, f"Redis is unavailable: {error}") from error
+        except (LedgerUnavailable, ConsoleBusyError) as error:
+            raise PageError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         except LedgerMisconfigured as error:
             raise PageError(HTTPStatus.BAD_GATEWAY, str(error)) from error
-        except ConsoleBusyError as error:
-            raise PageError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         except CourierError as error:
             raise PageError(HTTPStatus.BAD_REQUEST, str(error)) from error
 
