@@ -24,7 +24,7 @@ from ops.admin.history import Top, count_by, group_json
 from ops.admin.latency_history import LatencyStep, last_day, latency_steps
 from ops.admin.message_preview import Preview, preview_message
 from ops.admin.recent_history import summarize
-from ops.admin.status_report import IntegrationReport, read_report
+from ops.admin.status_report import IntegrationReport, read_report, with_held_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ def read_detail(
     """Read all about a known integration. `clock` is monotonic. Raises LedgerUnavailable or LedgerMisconfigured."""
     entries = last_day(session.ledger, integration_id, session.ledger.now_ms())
     histories = {integration_id: summarize(entries)}
-    report = read_report(session, [integration_id], histories=histories)
+    report = with_held_groups(session, read_report(session, [integration_id], histories=histories))
     published, problem = _published(session, settings, integration_id, clock)
     return IntegrationDetail(
         id=integration_id,
@@ -129,7 +129,8 @@ def _described(session: LedgerSession, settings: Settings, integration_id: str) 
     if not has_key:  # `load_cipher` would create one
         raise SettingsError(
             f"this process has no secret key: neither {folder / 'secret.key'} nor COURIER_SECRET_KEY_FILE; "
-            "with the producer's key, as workers have it, filters, settings and a message are shown here"
+            "with the producer's key, as workers have it, filters, settings and a message are shown here "
+            "(for a container: ops/docs/console.md, In a container)"
         )
     entry = PublishedRegistry(session.client, load_cipher(key, folder)).read_one(integration_id)
     if entry is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from common.ledger import Ledger
@@ -21,6 +23,18 @@ def end_ms(start_ms: int, for_s: float | None, until: datetime | None) -> int:
     if ends_ms <= start_ms:
         raise ValueError("the end must be after the start")
     return ends_ms
+
+
+def held_with_groups(
+    ledger: Ledger, integration_id: str, held: Mapping[int, int], *, open_groups: int
+) -> dict[int, int]:
+    """Return how many deliveries are held until when (ms), with those that open groups of held alerts become.
+
+    `held` and `open_groups` are of the integration's status. Raises LedgerUnavailable, LedgerMisconfigured or
+    LedgerDamaged.
+    """
+    groups = ledger.held_groups(integration_id) if open_groups else {}
+    return dict(sorted((Counter(held) + Counter(groups)).items()))
 
 
 def release_held(ledger: Ledger, integration_id: str) -> int:

@@ -6,11 +6,13 @@ time. `ops/docs/command-line.md` describes each key.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from common.errors import LedgerDamaged
 from common.ledger import Unaccounted, unaccounted
 from common.ledger.balance import READ_AS
 from common.metrics.labels import OUTCOMES_WITHOUT_REASON
@@ -19,6 +21,7 @@ from common.reports.worker import fetch_all_worker_reports
 from common.silences import State
 from common.version import commit, version
 from ops.admin.hold_reason import hold_reason
+from ops.admin.period import held_with_groups
 from ops.admin.recent_history import RecentHistory, sample_size, summarize
 from ops.admin.silences import SilenceReport
 from ops.admin.silences import read_all as read_silence_reports
@@ -57,7 +60,10 @@ class BreakerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HoldReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of deliveries that are held until the end of a window, in ms since the epoch."""
+    """The number of deliveries that are held until the end of a window, in ms since the epoch.
+
+    `courier show` and the console's pages also count what open groups of held alerts become.
+    """
 
     until_ms: int
     number: int
@@ -188,6 +194,29 @@ def read_report(
     )
 
 
+def with_held_groups(session: LedgerSession, report: StatusReport) -> StatusReport:
+    """Return the report with the open groups of held alerts in `holds`. Each becomes one delivery.
+
+    It reads the names of all groups of an integration, up to 10,000. Raises LedgerUnavailable or LedgerMisconfigured.
+    """
+    return msgspec.structs.replace(
+        report, integrations={one: _with_groups(session, one, what) for one, what in report.integrations.items()}
+    )
+
+
+def _with_groups(session: LedgerSession, integration_id: str, what: IntegrationReport) -> IntegrationReport:
+    if not what.open_groups or what.damaged:
+        return what
+    held = {one.until_ms: one.number for one in what.holds}
+    with suppress(LedgerDamaged):  # since the status was read
+        held = held_with_groups(session.ledger, integration_id, held, open_groups=what.open_groups)
+    return msgspec.structs.replace(what, holds=_holds(held))
+
+
+def _holds(held: Mapping[int, int]) -> list[HoldReport]:
+    return [HoldReport(until_ms=ms, number=number) for ms, number in held.items()]
+
+
 def read_histories(session: LedgerSession, ids: Sequence[str]) -> dict[str, RecentHistory]:
     """Return what the last deliveries of each integration say. Raises LedgerUnavailable or LedgerMisconfigured."""
     entries = session.ledger.last_history(ids, sample_size(len(ids)))
@@ -203,7 +232,7 @@ def _integration(listed: CatalogueEntry, status: Status, history: RecentHistory,
         waiting=status.waiting,
         failed=status.failed,
         held=sum(status.held.values()),
-        holds=[HoldReport(until_ms=ms, number=number) for ms, number in status.held.items()],
+        holds=_holds(status.held),
         released=status.released,
         dead=status.dead,
         excepted=status.totals.get("excepted", 0),

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 from ops.admin.hold_reason import describe_holds
-from ops.admin.period import release_held
+from ops.admin.period import held_with_groups, release_held
 from ops.admin.session import open_session
 from ops.admin.terminal import plain
 from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
 
 if TYPE_CHECKING:
-    from common.ledger import Status
     from common.settings.load import Settings
-    from ops.admin.session import LedgerSession
 
 
 @click.command(epilog=example("courier release slack", "courier release slack --dry-run"))
@@ -38,7 +35,11 @@ def command(
         chosen = resolve(session, wanted, removed=removed)
         now_ms = session.ledger.now_ms()
         statuses = session.ledger.statuses(chosen)
-        held = {one: found for one, status in statuses.items() if (found := _held(session, one, status))}
+        held = {
+            one: found
+            for one, status in statuses.items()
+            if (found := held_with_groups(session.ledger, one, status.held, open_groups=status.groups))
+        }
         for one in chosen:
             click.echo(plain(f"{session.label(one)}: {describe_holds(held.get(one, {}), now_ms) or 'nothing is held'}"))
         if dry_run or not held:
@@ -48,9 +49,3 @@ def command(
             click.confirm(f"Release {total:,} held {'delivery' if total == 1 else 'deliveries'}?", abort=True)
         for one in held:
             click.echo(plain(f"{session.label(one)}: {release_held(session.ledger, one):,} released"))
-
-
-def _held(session: LedgerSession, integration_id: str, status: Status) -> Counter[int]:
-    """Return how many deliveries are held until when, with those that open groups of held alerts become."""
-    groups = session.ledger.held_groups(integration_id) if status.groups else {}
-    return Counter(status.held) + Counter(groups)

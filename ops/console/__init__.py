@@ -1,10 +1,11 @@
 """The console: one web page for whoever is on call (`courier console`).
 
 The server is Tornado's, in one process with one event loop. Every blocking call, which is every call of Redis, runs in
-a thread (`Console.read`). Pages are HTML from the server and work without JavaScript; a script of 100 lines keeps them
-current and shows times in the browser's zone.
+a thread (`Console.read`). Pages are HTML from the server and work without JavaScript; a short script keeps the
+overview current and shows times in the browser's zone.
 
     security   who may do what: login, headers, Host, origin
+    wrong_logins  slows down who guesses the password
     handler    PageHandler, the base of all pages: login, errors, forms, the log of changes
     rendering  templates; every value is escaped, cut and made printable unless a filter says otherwise
     live       server-sent events: a topic renders fragments once for all visitors and sends those that changed

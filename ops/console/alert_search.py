@@ -18,6 +18,7 @@ from common.errors import ConfigError, CourierError
 from ops.admin.dead_letter_json import alert_document
 from ops.admin.explain import Explainer, Missing
 from ops.admin.explain.ledger import LedgerState
+from ops.console.handler import ConsoleBusyError
 from producer.alertlog import AlertLog
 from producer.configuration import read_configuration
 from producer.ossec_conf import Configuration
@@ -35,6 +36,9 @@ LIMIT_S: Final = 10.0
 
 MAX_IN_REDIS: Final = 2
 """Answers from Redis alone at a time: each may take seconds, and all pages share the threads of `Console.read`."""
+
+MAX_SEARCHES: Final = 20
+"""Searches at a time, with those that wait for the others."""
 
 MAX_HISTORY: Final = 50_000
 """Entries of the history that are read for one question, about 12 MB; a report asks up to six."""
@@ -72,15 +76,26 @@ class AlertSearch:
         self, console: Console, *, limit_s: float = LIMIT_S, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._console, self._limit_s, self._now = console, limit_s, now
-        self._is_closed = False
+        self._is_closed, self._searches = False, 0
         self._in_redis = asyncio.Semaphore(MAX_IN_REDIS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="alert log")
 
     async def find(self, wanted: str) -> AlertAnswer:
         """Return what is known of the id of an alert or of a delivery.
 
-        Raises LedgerUnavailable or LedgerMisconfigured.
+        Raises ConsoleBusyError, LedgerUnavailable or LedgerMisconfigured.
         """
+        if self._searches >= MAX_SEARCHES:
+            raise ConsoleBusyError(
+                "too many alerts are being searched for; wait some seconds, then load this page again"
+            )
+        self._searches += 1
+        try:
+            return await self._find(wanted)
+        finally:
+            self._searches -= 1
+
+    async def _find(self, wanted: str) -> AlertAnswer:
         settings, stop_s = self._console.settings, self._now() + self._limit_s
 
         def check() -> None:
@@ -115,7 +130,10 @@ def explain(session: LedgerSession, settings: Settings, wanted: str, *, before_r
     # Between two days there may be no alerts.json for a moment, but always its folder.
     has_log = os.access(log.parent, os.R_OK | os.X_OK) and (os.access(log, os.R_OK) or not log.exists())
     if not has_log:
-        notes.append(f"no alert log can be read here ({log}): an alert that was never queued is unknown")
+        notes.append(
+            f"no alert log can be read here ({log}): an alert that was never queued is unknown "
+            "(for a container: ops/docs/console.md, In a container)"
+        )
     try:
         configuration = read_configuration(settings)
     except ConfigError as error:

@@ -14,9 +14,11 @@ from ops.admin.session import LedgerSession
 from ops.admin.status_report import read_histories, read_report
 from ops.console.alert_search import AlertSearch
 from ops.console.delivery_tests import DeliveryTests
+from ops.console.handler import ConsoleBusyError
 from ops.console.rendering import Templates
 from ops.console.security import Logins
 from ops.console.single_flight import SingleFlight
+from ops.console.wrong_logins import WrongLogins
 from ops.standalone.state_dir import redis_url
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ MAX_SHARED: Final = 200
 
 REDIS_TIMEOUT_S: Final = 5.0
 THREADS: Final = 8
+MAX_READS: Final = 100
+"""Reads at a time, with those that wait for a thread: more would answer visitors who have left."""
 
 T = TypeVar("T")
 
@@ -54,9 +58,11 @@ class Console:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.logins = Logins(settings)
+        self.wrong_logins = WrongLogins()
         self.templates = Templates()
         self._client = connect(redis_url(settings), response_timeout_s=REDIS_TIMEOUT_S)
         self._ledger = Ledger(self._client)
+        self._reads = 0
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="redis")
         self.tests = DeliveryTests(self.session, node=settings.producer.node)
         self._rates = RateHistory()
@@ -68,9 +74,14 @@ class Console:
     async def read(self, function: Callable[[LedgerSession], T]) -> T:
         """Call `function` with a session in a thread, and return its result. It may change something, too.
 
-        Raises LedgerUnavailable, LedgerMisconfigured, and what the function raises.
+        Raises ConsoleBusyError, LedgerUnavailable, LedgerMisconfigured, and what the function raises.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(self.session()))
+        if self._reads >= MAX_READS:
+            raise ConsoleBusyError("too many pages are being made; wait some seconds, then load this page again")
+        self._reads += 1
+        done = asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(self.session()))
+        done.add_done_callback(self._count_done)  # not when the visitor leaves: the thread goes on
+        return await done
 
     async def shared(self, key: Hashable, function: Callable[[LedgerSession], T]) -> T:
         """Return what `read` does, one result for all visitors within SHARED_MAX_AGE_S. `key` says what is read.
@@ -103,6 +114,9 @@ class Console:
     def session(self) -> LedgerSession:
         """Connect and read the catalogue, in a thread. Raises LedgerUnavailable or LedgerMisconfigured."""
         return LedgerSession(self._client, self._ledger, catalogue(self._client))
+
+    def _count_done(self, _done: object) -> None:
+        self._reads -= 1
 
     async def _read_overview(self) -> Overview:
         histories = await self._histories.get()

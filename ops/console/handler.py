@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from tornado.web import HTTPError, RequestHandler
 
 from common.errors import CourierError, LedgerMisconfigured, LedgerUnavailable
 from common.version import version
+from ops.admin.terminal import age
 from ops.console.security import CHALLENGE, Visitor, is_part_of_other_page, is_same_site
 
 if TYPE_CHECKING:
@@ -32,11 +34,15 @@ _log = logging.getLogger("courier.console")
 
 
 class PageError(HTTPError):
-    """Raised to answer with a page that has this status and text."""
+    """Raised to answer with a page that has this status and text, and says after how many seconds to try again."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(status)
-        self.text = text
+        self.text, self.retry_after_s = text, retry_after_s
+
+
+class ConsoleBusyError(CourierError):
+    """Raised when too many visitors wait for pages."""
 
 
 class PageHandler(RequestHandler):
@@ -47,7 +53,7 @@ class PageHandler(RequestHandler):
 
     async def show(self) -> None:
         """Answer GET."""
-        raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, "this page has nothing to show")
+        raise PageError(HTTPStatus.METHOD_NOT_ALLOWED, "this address is only that of a form: choose a page above")
 
     async def change(self) -> None:
         """Answer POST, from a visitor who may change something."""
@@ -60,10 +66,7 @@ class PageHandler(RequestHandler):
 
     def prepare(self) -> None:
         """Refuse a request without a login, or one that another site may have caused. Tornado checks the token."""
-        visitor = self.console.logins.visitor(self.request)
-        if visitor is None:
-            raise PageError(HTTPStatus.UNAUTHORIZED, "log in to see this page")
-        self.visitor = visitor
+        self.visitor = visitor = self._log_in()
         if self.request.method in {"GET", "HEAD"}:
             if is_part_of_other_page(self.request):
                 raise PageError(HTTPStatus.FORBIDDEN, "another site may link to the console, not include it")
@@ -122,8 +125,9 @@ class PageHandler(RequestHandler):
     def log_change(self, what: str, *, reason: str, **fields: str | int) -> None:
         """Log what the visitor changed, who it was and why. The next page that is shown reads everything again."""
         self.console.forget()
-        user = self.visitor.user if self.visitor else ""
-        _log.info("%s", what, extra={"user": user, "address": self.request.remote_ip, "reason": reason} | fields)
+        user: str | int = self.visitor.user if self.visitor else ""
+        address = self.console.logins.address(self.request)
+        _log.info("%s", what, extra={"user": user, "address": address, "reason": reason} | fields)
 
     def set_cookie(self, name: str, value: str | bytes, *arguments: Any, **options: Any) -> None:
         """Set a cookie that other sites cannot use, and that never goes over plain HTTP if the visitor uses HTTPS."""
@@ -146,6 +150,10 @@ class PageHandler(RequestHandler):
             self.set_header("WWW-Authenticate", CHALLENGE)
         known = HTTPStatus(status_code).phrase if status_code in set(HTTPStatus) else "Error"
         text = error.text if isinstance(error, PageError) else ""
+        if isinstance(error, PageError) and error.retry_after_s:
+            self.set_header("Retry-After", str(ceil(error.retry_after_s)))
+        if status_code == HTTPStatus.BAD_REQUEST and not text:
+            text = "the address or the form has something that is no text in UTF-8"
         if status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
             text = "an error of the console; its log has the details"
         self.render_page("error.html", title=known, text=text)
@@ -155,11 +163,29 @@ class PageHandler(RequestHandler):
         if not isinstance(value, HTTPError):
             super().log_exception(kind, value, trace)
 
+    def _log_in(self) -> Visitor:
+        """Return who sends the request. Raises PageError without the login, or after too many wrong ones."""
+        logins, wrong = self.console.logins, self.console.wrong_logins
+        has_password = logins.tries_password(self.request)
+        cookie = self.get_cookie(CSRF_COOKIE, "")
+        who = wrong.visitor(logins.address(self.request), cookie)
+        if has_password and (wait_s := wrong.wait_s(who)):
+            text = f"too many wrong logins from this address; try again in {age(wait_s)}"
+            raise PageError(HTTPStatus.TOO_MANY_REQUESTS, text, retry_after_s=wait_s)
+        visitor = logins.visitor(self.request)
+        if visitor is None:
+            if has_password and wrong.add(who):
+                _log.warning("too many wrong logins from one address", extra={"address": logins.address(self.request)})
+            raise PageError(HTTPStatus.UNAUTHORIZED, "log in to see this page")
+        if has_password:
+            wrong.remember(cookie)
+        return visitor
+
     async def _answer(self, method: Callable[[], Awaitable[None]]) -> None:
         try:
             await method()
-        except LedgerUnavailable as error:
-            raise PageError(HTTPStatus.SERVICE_UNAVAILABLE, f"Redis is unavailable: {error}") from error
+        except (LedgerUnavailable, ConsoleBusyError) as error:
+            raise PageError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         except LedgerMisconfigured as error:
             raise PageError(HTTPStatus.BAD_GATEWAY, str(error)) from error
         except CourierError as error:

@@ -40,6 +40,9 @@ CHALLENGE: Final = 'Basic realm="Courier", charset="UTF-8"'
 _USER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f,]{1,100}")
 """A user of a proxy. Two headers of one name arrive joined by a comma."""
 
+MAX_ADDRESS_CHARS: Final = 60
+"""An IPv6 address with a port and a zone; what a proxy names may be anything."""
+
 
 class SafeHeaders(OutputTransform):
     """Adds HEADERS to every response, including errors and static files."""
@@ -92,14 +95,30 @@ class Logins:
             return Visitor(self._user)
         return Visitor("") if self.is_open else None
 
+    def tries_password(self, request: HTTPServerRequest) -> bool:
+        """Return whether a password decides who sends the request, and it has one."""
+        named = self._is_from_proxy(request) and self._named_by_proxy(request)
+        return self.has_password and not named and "Authorization" in request.headers
+
+    def address(self, request: HTTPServerRequest) -> str:
+        """Return the address of the visitor: of those that trusted proxies name, the last one that is no such proxy."""
+        address = request.remote_ip or ""
+        forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+        while self._is_proxy(address) and forwarded and (last := forwarded.pop().strip()):
+            address = last
+        return address[:MAX_ADDRESS_CHARS]
+
     def is_https(self, request: HTTPServerRequest) -> bool:
         """Return whether the visitor's browser uses HTTPS, which a trusted proxy ends."""
         forwarded = request.headers.get("X-Forwarded-Proto", "") if self._is_from_proxy(request) else ""
         return (forwarded or request.protocol) == "https"
 
     def _is_from_proxy(self, request: HTTPServerRequest) -> bool:
+        return self._is_proxy(request.remote_ip or "")
+
+    def _is_proxy(self, address: str) -> bool:
         try:
-            peer = ip_address(request.remote_ip or "")
+            peer = ip_address(address)
         except ValueError:
             return False
         if isinstance(peer, IPv6Address) and peer.ipv4_mapped:  # a socket for both shows IPv4 as ::ffff:10.1.2.3

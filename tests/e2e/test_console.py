@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import redis
-    from playwright.sync_api import Browser, HttpCredentials, Page
+    from playwright.sync_api import Browser, HttpCredentials, Page, Route
 
     from ops.standalone.embedded_redis import EmbeddedServer
 
@@ -326,6 +326,22 @@ def test_a_silence_is_added_and_ended(
     page.get_by_text("The silence is over").wait_for()
     now = read_silences(fetch_silences(client)).silences[silence.id]
     assert now.end_ms <= ledger.now_ms()
+    assert complaints == []
+
+
+def test_a_double_click_sends_a_form_once(browser: Browser, address: str) -> None:
+    page, complaints = opened(browser, address)
+    sent: list[Route] = []
+    page.route("**/silences/add", lambda route: sent.append(route))  # noqa: PLW0108 — Playwright marks its handlers
+    page.goto("/silences?rule=5712&for=2h")
+    page.get_by_role("form", name="Add a silence").get_by_role("textbox", name="Reason").fill("patching")
+    page.evaluate(
+        "new Promise(done => { const button = document.querySelector('form[action=\"/silences/add\"] button');"
+        "button.click(); setTimeout(() => { button.click(); setTimeout(done, 100) }, 100) })"
+    )
+    assert len(sent) == 1
+    sent[0].continue_()
+    page.get_by_text("The silence runs").wait_for()
     assert complaints == []
 
 

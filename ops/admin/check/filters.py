@@ -51,11 +51,13 @@ def _hold(hold: Hold) -> str:
 
 
 def _digest(digest: Digest) -> str:
-    """Return how alerts are folded, such as `digests by rule.id every 10m`."""
+    """Return how alerts are folded, such as `digests by rule.id, every 10m`."""
+    match = f" where {' and '.join(digest.match)}" if digest.match else ""
     first = f" after the first {digest.first}" if digest.first else ""
     by = f" by {', '.join(digest.by)}" if digest.by else " of all alerts"
     at = f" at {digest.at} {digest.zone}" if digest.at else ""
-    return f"digests{by}{first}, every {format_duration(digest.every_s)}{at}"
+    least = f", for at least {digest.min_alerts} alerts" if digest.min_alerts > 1 else ""
+    return f"digests{by}{first}{match}, every {format_duration(digest.every_s)}{at}{least}"
 
 
 def _one_of(noun: str, items: list[str]) -> str:

@@ -29,6 +29,9 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 LIMIT_S: Final = 2.0
 DAY_S: Final = 86_400.0
 
+OLDER_LINES: Final = 100
+"""More older alerts than this in a row mean that the day is read. A single one was written while a clock was wrong."""
+
 LATE_S: Final = 60.0
 """A flood is worth a word if an alert waits longer than this for its turn."""
 
@@ -73,16 +76,18 @@ def find_floods(
     agents: AgentGroups = NO_AGENTS,
     *,
     clock: Callable[[], float],
+    now_s: float,
 ) -> dict[str, str]:
     """Return the suggestion for each integration id with a flood. `limits` are by integration id; `clock` is monotonic.
 
-    Those without a limit have none, nor those that have a digest or look something up for each alert. Nothing is read
-    if no integration is left.
+    `now_s` is in seconds since the epoch: an alert that is dated a day later does not count, nor do the others become
+    old by it. Those without a limit have none, nor those that have a digest or look something up for each alert.
+    Nothing is read if no integration is left.
     """
     limited = [one for one in integrations if limits.get(one.id) and _can_gain(one)]
     if not limited:
         return {}
-    times, read = _times(path, FilterIndex(limited, named_conditions, agents), clock)
+    times, read = _times(path, FilterIndex(limited, named_conditions, agents), clock, now_s)
     found = {
         name: max(floods, key=lambda flood: flood.wait_s)
         for name, moments in times.items()
@@ -115,22 +120,27 @@ def flood(moments: Sequence[float], limit: RateLimit) -> Flood | None:
     return Flood(len(late), late[0][0], late[-1][0], max(wait_s for _, wait_s in late), limit)
 
 
-def _times(path: Path, index: FilterIndex, clock: Callable[[], float]) -> tuple[dict[str, list[float]], Read]:
+def _times(
+    path: Path, index: FilterIndex, clock: Callable[[], float], now_s: float
+) -> tuple[dict[str, list[float]], Read]:
     """Return the times of the matching alerts of the last day by integration id, in order, and what was read."""
     times: dict[str, list[float]] = {}
-    newest_s, alerts, size, is_day = 0.0, 0, 0, False
+    newest_s, alerts, size, older, is_day = 0.0, 0, 0, 0, False
     until_s = clock() + LIMIT_S
     for raw in last_lines(path, until_s, clock):
         size += len(raw)
         if size > MAX_BYTES:
             break
         moment = written_at_s(raw)
-        if moment is None:
+        if moment is None or moment > now_s + DAY_S:
             continue
         newest_s = max(newest_s, moment)
-        if moment < newest_s - DAY_S:
+        older = older + 1 if moment < newest_s - DAY_S else 0
+        if older > OLDER_LINES:
             is_day = True
             break
+        if older:
+            continue
         try:
             matching = index.match(raw)
         except InvalidAlert:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.conditions import parse_named_conditions
@@ -81,8 +82,17 @@ class Report(NamedTuple):
         return sum(finding.severity is severity for finding in self.findings)
 
 
-def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: bool = True) -> Report:
-    """Run all checks; `clock` is monotonic. Raises ConfigError if ossec.conf cannot be parsed."""
+def make_report(
+    settings: Settings,
+    *,
+    clock: Callable[[], float],
+    now: Callable[[], float] = time.time,
+    path_checks: bool = True,
+) -> Report:
+    """Run all checks; `clock` is monotonic, `now` in seconds since the epoch.
+
+    Raises ConfigError if ossec.conf cannot be parsed.
+    """
     path = settings.producer.config
     configuration = read_configuration(settings)
     recent = count_recent(
@@ -99,6 +109,7 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
         configuration.conditions,
         configuration.agents,
         clock=clock,
+        now_s=now(),
     )
     blocks = [_refused(block) for block in configuration.refused_blocks if block.is_integration]
     names = parse_named_conditions(configuration.conditions)

@@ -8,12 +8,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.conditions import field_hints, parse_condition
-from common.errors import CourierError
+from common.errors import CourierError, LedgerMisconfigured, LedgerUnavailable
 from common.settings.units import parse_duration
 from common.silences import State
 from ops.admin import period, silences
-from ops.admin.status_report import read_report
-from ops.console.handler import PageError, PageHandler
+from ops.admin.status_report import read_report, with_held_groups
+from ops.console.handler import ConsoleBusyError, PageError, PageHandler
 from ops.console.rendering import address
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 FIELDS: Final = ("rule", "group", "agent", "match", "integrations", "for", "until")
 """The fields of a new silence. An address may fill them in: `/silences?rule=5710`."""
 
+FIELDS_OF_NO_ADDRESS: Final = ("reason", "announce")
+"""Those that only a refused form keeps."""
+
+MAX_MATCH_CHARS: Final = 20_000
+"""All conditions of a form."""
+
 DONE: Final = {
     "added": "The silence runs: producers follow within two seconds.",
     "ended": "The silence is over: producers follow within two seconds.",
@@ -35,6 +41,7 @@ DONE: Final = {
     "resumed": "The pause is over: waiting deliveries are sent as limits allow.",
     "not-paused": "The integration was not paused.",
     "released": "The held deliveries are sent now, as fast as limits and pauses allow.",
+    "nothing-held": "Nothing was held any more.",
 }
 
 _NAMES: Final = {"why": "reason", "author": "user", "end_ms": "for or until"}
@@ -53,29 +60,26 @@ class SilencesPage(PageHandler):
 
     async def show(self) -> None:
         """Show the lists and the forms."""
-        with_ended = bool(self.text("ended"))
-        states = State if with_ended else (State.PENDING, State.RUNNING)
-        shown = await self.console.shared(("silences", with_ended), lambda session: _read(session, states))
-        given = {name: self.text(name) for name in FIELDS}
-        self.render_page(
-            "silences.html",
-            found=shown.found,
-            report=shown.report,
-            with_ended=with_ended,
-            given=given,
-            integration=self.text("integration"),
-            done=DONE.get(self.text("done"), ""),
-        )
+        await _show(self)
 
 
 class AddSilencePage(PageHandler):
     """`/silences/add`."""
 
     async def change(self) -> None:
-        """Add a silence, as `courier silence add` does."""
+        """Add a silence, as `courier silence add` does. The form of one that is refused comes back as it was."""
+        try:
+            await self._add()
+        except (LedgerUnavailable, LedgerMisconfigured, ConsoleBusyError):
+            raise
+        except CourierError as error:
+            self.set_status(HTTPStatus.BAD_REQUEST)
+            await _show(self, str(error))
+
+    async def _add(self) -> None:
         why = self.reason()
         short = {name: _words(self.text(name)) for name in silences.FIELDS}
-        match = [line.strip() for line in self.text("match", max_chars=20_000).splitlines() if line.strip()]
+        match = [line for one in self.text("match", max_chars=MAX_MATCH_CHARS).splitlines() if (line := one.strip())]
         texts = silences.conditions(short, match, prefix="")
         if hints := list(field_hints(map(parse_condition, match))):
             raise CourierError("; ".join(hints))
@@ -153,15 +157,34 @@ class ReleasePage(_OneIntegration):
     """`/silences/release`."""
 
     async def change(self) -> None:
-        """Send now what a window holds."""
+        """Send now what a window holds, and the digests of what it folded."""
         one, why = await self.known(), self.reason()
         number = await self.console.read(lambda session: period.release_held(session.ledger, one))
         self.log_change("held deliveries released", reason=why, integration=one, number=number)
-        _back(self, "released")
+        _back(self, "released" if number else "nothing-held")
+
+
+async def _show(handler: PageHandler, error: str = "") -> None:
+    """Show the page, with the fields of the request in the form and the error of the last try to add a silence."""
+    with_ended = bool(handler.text("ended"))
+    states = State if with_ended else (State.PENDING, State.RUNNING)
+    shown = await handler.console.shared(("silences", with_ended), lambda session: _read(session, states))
+    given = {name: handler.text(name, max_chars=MAX_MATCH_CHARS) for name in (*FIELDS, *FIELDS_OF_NO_ADDRESS)}
+    handler.render_page(
+        "silences.html",
+        found=shown.found,
+        report=shown.report,
+        with_ended=with_ended,
+        given=given | ({} if error else dict.fromkeys(FIELDS_OF_NO_ADDRESS, "")),
+        integration=handler.text("integration"),
+        error=error,
+        done=DONE.get(handler.text("done"), ""),
+    )
 
 
 def _read(session: LedgerSession, states: Iterable[State]) -> Shown:
-    return Shown(silences.read_all(session, states), read_report(session, session.ids, histories={}))
+    report = with_held_groups(session, read_report(session, session.ids, histories={}))
+    return Shown(silences.read_all(session, states), report)
 
 
 def _words(text: str) -> tuple[str, ...]:

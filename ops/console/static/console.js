@@ -82,8 +82,17 @@ function follow(topic) {
 }
 
 enhance(document);
+const zoneName = Intl.DateTimeFormat().resolvedOptions().timeZone;
 for (const place of document.querySelectorAll("[data-zone]")) {
-  place.textContent = ` on hover, else ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+  if (zoneName !== "UTC") place.textContent = ` on hover, else ${zoneName}`;
+}
+for (const form of document.querySelectorAll("form[method=post]")) {
+  let sentAt = -Infinity; // a double click must not change something twice
+  form.addEventListener("submit", (event) => {
+    if (event.submitter?.hasAttribute("formaction")) return; // a download, after which the page stays
+    if (event.timeStamp - sentAt < 3000) event.preventDefault();
+    else sentAt = event.timeStamp;
+  });
 }
 for (const all of document.querySelectorAll("[data-select-all]")) {
   all.hidden = false;

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import Header, Ledger
+from common.ledger import Header, Ledger, Settlement, SettleOutcome
 from common.ledger.record import Attempt, Delivery
 from common.ledger.types import DeadLetter
 from common.registry.entries import catalogue
@@ -15,6 +15,8 @@ from common.reports.producer import IntegrationLag, ProducerReport, publish_prod
 from common.reports.worker import WorkerReport, publish_worker_report
 from ops.admin.session import LedgerSession
 from ops.admin.status_report import read_histories, read_report
+from ops.console import alert_search
+from ops.console import console as shared
 from tests.support.console import LOGIN
 from tests.support.recorder import eventually
 from tests.support.round_trips import counted_round_trips
@@ -42,6 +44,20 @@ def shown(visitor: Visitor, text: str) -> str:
     return str(eventually(lambda: page if text in (page := visitor.get("/").text) else ""))
 
 
+def test_more_reads_than_threads_can_do_soon_are_refused_with_a_word(
+    operator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "MAX_READS", 1)
+    assert [operator.get("/dead").status for _ in range(3)] == [200] * 3, "one after the other"
+    monkeypatch.setattr(shared, "MAX_READS", 0)
+    page = operator.get("/dead")
+    assert page.status == 503
+    assert "wait some seconds" in page.text
+    monkeypatch.setattr(alert_search, "MAX_SEARCHES", 0)
+    page = operator.get("/alert/1.2")
+    assert (page.status, "wait some seconds" in page.text) == (503, True)
+
+
 def test_it_shows_integrations_sources_workers_and_why_something_is_held_back(
     client: redis.Redis, operator: Visitor
 ) -> None:
@@ -59,6 +75,27 @@ def test_it_shows_integrations_sources_workers_and_why_something_is_held_back(
     )
     for text in ("manager-1", "<td>1m</td>", "ossec.conf:7", "http@h", "1,234"):
         assert text in page
+
+
+def test_an_integration_whose_deliveries_fail_is_not_shown_as_well(client: redis.Redis, operator: Visitor) -> None:
+    publish(client, "slack")
+    ledger = Ledger(client)
+    ledger.commit(
+        "slack",
+        node="n",
+        expected="",
+        cursor="c",
+        deliveries=[("a", b"{}")],
+        max_backlog=9,
+        max_backlog_bytes=999,
+    )
+    ledger.release("slack", max_in_flight=9, batch_max=1, lease_s=60, linger_s=0)
+    assert ledger.begin("slack", ["a"], token="w", lease_s=60)
+    header = Header(committed_ms=1, attempts=1, history=(Attempt(ledger.now_ms(), "timeout", "no answer"),))
+    retry = Settlement(id="a", outcome=SettleOutcome.RETRY, reason="timeout", header=header, delay_ms=60_000)
+    ledger.settle("slack", [retry], token="w")
+    page = shown(operator, "retrying")
+    assert re.search(r'id="tile-slack".*?badge warn">retrying', page, re.DOTALL)
 
 
 def test_hostile_text_stays_text(client: redis.Redis, operator: Visitor) -> None:
@@ -80,6 +117,7 @@ def test_an_unreadable_redis_is_a_page_and_not_a_traceback(client: redis.Redis, 
 
 def test_changes_reach_open_pages(client: redis.Redis, console: ConsoleServer) -> None:
     publish(client, "slack")
+    assert shown(console.visitor(), "No worker has reported"), "not the overview of the test before"
     request = urllib.request.Request(f"{console.url}live/overview")
     request.add_header("Authorization", console.visitor(LOGIN).authorization)
     with urllib.request.urlopen(request, timeout=30) as stream:

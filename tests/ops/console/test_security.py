@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ops.console.security import HEADERS
+from ops.console.wrong_logins import BURST, MAX_KEPT, REFILL_S, WrongLogins, network_of
 from tests.support.console import LOGIN, ConsoleServer, Visitor
 from tests.support.recorder import eventually
 
@@ -100,10 +101,77 @@ def test_other_sites_can_link_to_pages_but_not_include_them(operator: Visitor, p
     assert operator.get("/dead", Sec_Fetch_Site="same-origin", Sec_Fetch_Dest=target).status == 200
 
 
+PAGE = 200
+WRONG, TOO_MANY = 401, 429
+
+
+def test_guessing_is_slow_and_keeps_nobody_else_out(
+    client: redis.Redis, server: EmbeddedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    del client
+    with ConsoleServer(tmp_path, server.url, **{"flower.basic_auth": LOGIN}) as console:
+        here, guesser = console.visitor(), console.visitor("soc:wrong")
+        assert [here.get("/").status for _ in range(2)] == [PAGE] * 2
+        paths = ["/", "/nothing", "/live/overview"] * BURST
+        assert [guesser.get(path).status for path in paths[: BURST + 1]] == [WRONG] * BURST + [TOO_MANY]
+        last = console.visitor().get("/")  # it could be a guess that is right
+        assert (last.status, last.headers["retry-after"]) == (TOO_MANY, "5")
+        assert "try again in" in last.text
+        assert here.get("/").status == PAGE, "a browser that has logged in is not kept out by others at its address"
+        assert here.post("/").status == 405
+        assert console.visitor("").get("/").status == WRONG, "without a login there is nothing to guess"
+        assert console.visitor("").get("/health").status == PAGE
+    assert caplog.text.count("too many wrong logins from one address") == 1
+
+
+def test_behind_a_trusted_proxy_each_address_has_wrong_logins_of_its_own(
+    client: redis.Redis, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    del client
+    with ConsoleServer(tmp_path, server.url, **PROXY | {"flower.basic_auth": LOGIN}) as console:
+        wrong = console.visitor("soc:wrong")
+        forged = ("198.51.100.9", "junk", "2001:db8::9")
+        answers = [wrong.get("/", X_Forwarded_For=f"{forged[n % 3]}, 203.0.113.7, 127.0.0.2").status for n in range(21)]
+        assert answers == [WRONG] * BURST + [TOO_MANY]
+        for address, status in [
+            ("203.0.113.7", TOO_MANY),
+            ("203.0.113.8", PAGE),
+            ("198.51.100.9", PAGE),
+            ("junk", PAGE),
+            ("", PAGE),
+        ]:
+            assert console.visitor().get("/", X_Forwarded_For=address).status == status
+        named = console.visitor("soc:wrong").get("/", X_Forwarded_For="203.0.113.7", X_Forwarded_User="zoe")
+        assert named.status == PAGE
+
+
+def test_wrong_logins_are_forgiven_with_time_and_few_are_remembered() -> None:
+    now_s = 1_000.0
+    wrong = WrongLogins(lambda: now_s)
+    assert [wrong.add("a") for _ in range(BURST)] == [False] * (BURST - 1) + [True]
+    assert wrong.wait_s("a") == REFILL_S
+    assert wrong.wait_s("b") == 0
+    now_s += REFILL_S
+    assert wrong.wait_s("a") == 0
+    assert wrong.add("a")
+    for number in range(MAX_KEPT):
+        wrong.add(str(number))
+    assert wrong.wait_s("a") == 0, "forgotten"
+    wrong.remember("cookie")
+    assert [wrong.visitor("203.0.113.7", one) for one in ("cookie", "other")] == ["cookie", "203.0.113.7"]
+    addresses = ["203.0.113.7", "::ffff:203.0.113.7", "2001:db8::1", "2001:db8::ffff:1", "fe80::1%eth0", "x" * 99]
+    assert [*map(network_of, addresses)] == ["203.0.113.7"] * 2 + ["2001:db8::/64"] * 2 + ["fe80::/64", ""]
+
+
 def test_the_cookie_is_of_no_use_to_other_sites(operator: Visitor) -> None:
     cookie = operator.get("/").headers["set-cookie"]
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in cookie.split(";")}
     assert "Secure" not in cookie
+
+
+def test_an_address_that_is_no_text_is_refused_with_a_word(operator: Visitor) -> None:
+    answer = operator.get("/silences?rule=%ff")
+    assert (answer.status, "no text in UTF-8" in answer.text) == (400, True)
 
 
 def test_requests_have_a_maximum_size(console: ConsoleServer, operator: Visitor) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import html
+import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from common.ledger import Commit, Ledger, SilenceCount
+from common.ledger import Commit, Folds, Group, Ledger, Part, SilenceCount
 from common.silences import KEY, Silence, State, fetch_silences, read_silences, write_silence
 from ops.console import console as shared
 from tests.support.console import ConsoleServer
+from tests.support.recorder import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +114,18 @@ def test_a_wrong_form_changes_nothing_and_says_why(
     assert not ledger.status("slack").paused_ms
 
 
+def test_a_refused_silence_loses_nothing_that_was_written(ledger: Ledger, operator: Visitor) -> None:
+    del ledger
+    match = HOSTILE.replace("\x1b", "")
+    form = [("rule", "5710"), ("match", match * 2), ("for", "soon"), ("announce", "1"), ("reason", "patching all")]
+    answer = operator.post("/silences/add", form)
+    assert (answer.status, "No silence was added: " in answer.text) == (400, True)
+    form_text = answer.text.partition('action="/silences/add"')[2].partition("</form>")[0]
+    for kept in ('value="5710"', 'value="soon"', 'value="patching all"', 'value="1" checked', html.escape(match * 2)):
+        assert kept in form_text.replace("&#34;", "&quot;")
+    assert "<script>alert" not in answer.text
+
+
 def test_an_integration_is_paused_until_a_time_resumed_and_released(ledger: Ledger, operator: Visitor) -> None:
     until = ("until", "2999-01-01T00:00:00+02:00")
     answer = operator.post("/silences/pause", [("integration", "slack"), until, ("reason", "moving")])
@@ -130,6 +146,30 @@ def test_an_integration_is_paused_until_a_time_resumed_and_released(ledger: Ledg
     assert "1 until" in operator.get("/silences").text
     operator.post("/silences/release", [("integration", "teams"), ("reason", "now")])
     assert ledger.status("teams").held == {}
+    late = operator.post("/silences/release", [("integration", "teams"), ("reason", "now")])
+    assert "Nothing was held any more" in operator.get(late.headers["location"]).text
+
+
+def test_a_group_of_held_alerts_is_shown_and_released_as_held_deliveries_are(ledger: Ledger, operator: Visitor) -> None:
+    until_ms = ledger.now_ms() + 3_600_000
+    base = json.dumps({"description": "login", "rule": ',"level":5,"id":"5710"', "rest": ""})
+    ends = {"night:held1:5710": (until_ms,), "window:5710": (until_ms + 1,)}
+    groups = tuple(Group(group=name, every_ms=0, ends_ms=ms, samples=1, values="{}") for name, ms in ends.items())
+    part: dict[str, Any] = {"delivery": 0, "oldest": ("t", "1"), "newest": ("t", "2"), "level": 5, "base": base}
+    parts = tuple(Part(group=number, number=7, **part) for number in (1, 2))
+    folds = Folds(groups=groups, parts=parts, others=(groups[1], groups[0]))
+    ledger.commit_all({"slack": commit([("a", b"{}")], held_until_ms={"a": until_ms}, folds=folds)}, {})
+    for path in ("/silences", "/integration/slack"):
+        page = operator.get(path).text
+        assert re.search(r">2 (held by a window )?until ", page), "the delivery and the group, not the open window"
+        assert 'action="/silences/release"' in page
+    assert "14, of which 14 wait in 2 open groups" in page
+    assert eventually(lambda: "14 alerts in 2 open groups of its digest" in operator.get("/").text)
+    answer = operator.post("/silences/release", [("integration", "slack"), ("reason", "now")])
+    assert "are sent now" in operator.get(answer.headers["location"]).text
+    tasks = ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
+    assert sorted(one.partition(":")[0] for task in tasks for one in task) == ["a", "digest"]
+    assert 'action="/silences/release"' not in operator.get("/silences").text
 
 
 def test_hostile_silences_are_harmless_and_malformed_ones_named(

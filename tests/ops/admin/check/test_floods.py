@@ -33,7 +33,7 @@ def write_log(path: Path, seconds: Iterable[float]) -> Path:
 
 def found(path: Path, clock: Callable[[], float] = lambda: 0.0, **settings: Any) -> dict[str, str]:
     integrations = [Integration(id=name, name="slack", **settings) for name in LIMITS]
-    return find_floods(path, LIMITS, integrations, clock=clock)
+    return find_floods(path, LIMITS, integrations, clock=clock, now_s=START.timestamp() + 86_400)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,12 @@ def test_a_flood_of_the_day_before_is_none(tmp_path: Path) -> None:
     assert found(write_log(tmp_path / "alerts.json", [*(0.0 for _ in range(300)), 86_401.0])) == {}
 
 
+@pytest.mark.parametrize("second", [73 * 365 * 86_400.0, -50 * 365 * 86_400.0])
+def test_an_alert_of_a_wrong_clock_hides_no_flood(tmp_path: Path, second: float) -> None:
+    log = write_log(tmp_path / "alerts.json", [*(0.0 for _ in range(300)), second, 4_000.0, second])
+    assert "237 alerts" in found(log)["slack"]
+
+
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00.000+1400", "9999-12-31T23:59:59.999-2359"])
 def test_a_time_that_is_in_no_year_is_none(tmp_path: Path, moment: str) -> None:
     log = tmp_path / "alerts.json"
@@ -98,4 +104,4 @@ def test_a_look_up_and_what_has_a_digest_get_no_suggestion(tmp_path: Path) -> No
     digest = (Section(name="digest", values=Secret("{}")),)
     has_one = [Integration(id="v", name="virustotal"), Integration(id="s", name="slack", sections=digest)]
     limits = {name: [parse_rate_limit("4/min")] for name in "vs"}
-    assert find_floods(log, limits, has_one, clock=lambda: 0.0) == {}
+    assert find_floods(log, limits, has_one, clock=lambda: 0.0, now_s=0.0) == {}

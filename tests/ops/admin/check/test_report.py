@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.integration import Integration
+from common.integration import Integration, Section
+from common.secret import Secret
 from ops.admin.check.filters import describe
 from ops.cli.main import main
 
@@ -121,6 +122,17 @@ def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "mine.conf: has no <integration>" in capsys.readouterr().out
 
 
+DIGEST = {
+    "by": [],
+    "first": 2,
+    "every": "24h",
+    "at": "08:00",
+    "zone": "Europe/Berlin",
+    "min": 3,
+    "match": ["rule.level >= 5", "@ssh"],
+}
+
+
 @pytest.mark.parametrize(
     ("integration", "words"),
     [
@@ -132,6 +144,13 @@ def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
             "alerts of level 3 or higher and from a location that does not match '^/var'",
         ),
         (Integration(id="a", name="a", event_location="x"), "alerts from a location that matches 'x'"),
+        (
+            Integration(id="a", name="a", sections=(Section("digest", Secret(json.dumps(DIGEST))),)),
+            (
+                "every alert; digests of all alerts after the first 2 where rule.level >= 5 and @ssh, "
+                "every 1d at 08:00 Europe/Berlin, for at least 3 alerts"
+            ),
+        ),
     ],
 )
 def test_filters_as_text(integration: Integration, words: str) -> None:
