@@ -40,7 +40,7 @@ def read_ossec_conf(path: Path, references: SecretReferences | None = None) -> C
     `references` reads the secrets that the file only refers to (`file:PATH`).
     """
     try:
-        with open(path, "rb", opener=_open) as stream:  # noqa: PTH123 — Path.open has no opener
+        with open(path, "rb", opener=_open) as stream:  # Path.open has no opener
             if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
                 raise ConfigError("is a pipe, which cannot be read again when it changes: name a file", file=str(path))
             content = stream.read(MAX_FILE_BYTES + 1)

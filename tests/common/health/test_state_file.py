@@ -13,6 +13,7 @@ from common.health.state_file import MAX_CHARS, HealthFile
 from tests.support.health_script import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -93,7 +94,12 @@ def test_what_another_user_put_at_the_temporary_name_is_replaced(tmp_path: Path)
     other.write_text("mine")
     file = HealthFile(path)
     fresh = tmp_path / ".courier.health"
-    for put in (lambda: os.mkfifo(fresh), lambda: fresh.symlink_to(other), lambda: fresh.hardlink_to(other)):
+    puts: list[Callable[[], None]] = [
+        lambda: os.mkfifo(fresh),
+        lambda: fresh.symlink_to(other),
+        lambda: fresh.hardlink_to(other),
+    ]
+    for put in puts:
         put()
         file.record(lambda: "fine")
         assert ask(path) == (0, "fine\n")
