@@ -35,14 +35,15 @@ def read_trusted(path: Path, called: str) -> bytes:
     Raises OSError if the file cannot be read. Raises SettingsError, whose text starts with `called`, if other users can
     write it.
     """
-    with path.open("rb") as file:
-        content, status = file.read(), os.fstat(file.fileno())
+    path.stat()  # raises if the file is missing; then its folder does not matter
     real, mounts = path.resolve(), _read_only_mounts()
+    # Before the file is opened: a pipe that another user put there would block, and /dev/zero would fill the memory.
     for folder in {*_folders(path), real.parent} - mounts:
         refuse_other_writers(folder, folder.stat(), called)
-    if not mounts & {real, real.parent}:
-        refuse_other_writers(real, status, called)
-    return content
+    with path.open("rb") as file:
+        if not mounts & {real, real.parent}:
+            refuse_other_writers(real, os.fstat(file.fileno()), called)
+        return file.read()
 
 
 def _folders(path: Path) -> set[Path]:
@@ -56,10 +57,13 @@ def _folders(path: Path) -> set[Path]:
     return folders
 
 
-def refuse_other_writers(path: Path, status: os.stat_result, called: str) -> None:
-    """Raise SettingsError, starting with `called`, if users besides root and the current one can write `path`."""
+def refuse_other_writers(path: Path, status: os.stat_result, called: str, *, owner: int = 0) -> None:
+    """Raise SettingsError, starting with `called`, if users besides root and the current one can write `path`.
+
+    `owner` is the id of another user who may.
+    """
     name, uid = shlex.quote(str(path)), os.geteuid()
-    if status.st_uid not in (0, uid):
+    if status.st_uid not in (0, uid, owner):
         raise SettingsError(
             f"{called}: refused, since {path} belongs to user {status.st_uid}, not to root or user {uid}; run Courier "
             f"as that user or, if you trust the file, run `chown {uid} {name}`"

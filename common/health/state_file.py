@@ -84,7 +84,8 @@ class HealthFile:
         fresh = self._path.with_name(f".{self._path.name}")
         line = f"{self._clock():.0f} {state} {printable(text)[:MAX_CHARS]}\n"
         try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+            fresh.unlink(missing_ok=True)  # of a killed process, or a pipe of another user, which would block
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(line)
             fresh.replace(self._path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from common.ledger import Ledger
+
+
+MAX_SUMMARY_CHARS: Final = 1_000
+"""Characters of a field that are listed; an alert can have megabytes in place of the id of its rule."""
 
 
 class FoundLetter(NamedTuple):
@@ -101,11 +105,11 @@ def detail(letter: DeadLetter) -> str:
 
 
 def summarize(letter: DeadLetter) -> AlertSummary:
-    """Return the fields that identify the alert; all empty if it cannot be parsed."""
+    """Return the fields that identify the alert, each cut; all empty if it cannot be parsed."""
     try:
         fields = Alert(letter.delivery.alert).fields
     except ValueError:
         return AlertSummary()
     rule, agent = (part if isinstance(part := fields.get(name), dict) else {} for name in ("rule", "agent"))
     found = (fields.get("id"), *map(rule.get, ("id", "level", "description")), *map(agent.get, ("id", "name")))
-    return AlertSummary(*("" if one is None else str(one) for one in found))
+    return AlertSummary(*("" if one is None else str(one)[:MAX_SUMMARY_CHARS] for one in found))

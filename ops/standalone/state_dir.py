@@ -94,15 +94,20 @@ def is_local(settings: Settings) -> bool:
 def _last_url(state_dir: Path) -> str:
     """Return the stored URL, empty if there is none. Raises SettingsError if the file cannot be read.
 
-    A URL of a TCP port is ignored: earlier versions listened on one, and another user may listen there now.
+    A URL of a TCP port is ignored: earlier versions listened on one, and another user may listen there now. The folder
+    may belong to the user of `courier up`, but a URL that others can write could name a server of theirs.
     """
+    path = state_dir / ADDRESS_FILE
     try:
-        url = (state_dir / ADDRESS_FILE).read_text()
+        status, folder = path.stat(), state_dir.stat()
+        refuse_other_writers(state_dir, folder, str(path), owner=folder.st_uid)
+        refuse_other_writers(path, status, str(path), owner=folder.st_uid)
+        url = path.read_text()
     except NOT_FOUND:
         return ""
     except OSError as error:
         raise SettingsError(
-            f"{state_dir / ADDRESS_FILE}: cannot be read: {error.strerror or error}; run this as the user of "
+            f"{path}: cannot be read: {error.strerror or error}; run this as the user of "
             "`courier up`, or set Redis with --redis-url"
         ) from None
     return url if urlsplit(url).scheme == LOCAL_SCHEME else ""

@@ -7,6 +7,8 @@ outside of the blocks is a warning.
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -38,7 +40,9 @@ def read_ossec_conf(path: Path, references: SecretReferences | None = None) -> C
     `references` reads the secrets that the file only refers to (`file:PATH`).
     """
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=_open) as stream:  # Path.open has no opener
+            if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+                raise ConfigError("is a pipe, which cannot be read again when it changes: name a file", file=str(path))
             content = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         problem = "there is no such file: name the manager's ossec.conf with --config or producer.config"
@@ -48,6 +52,11 @@ def read_ossec_conf(path: Path, references: SecretReferences | None = None) -> C
     except ValueError:
         raise ConfigError("cannot be read: not a valid file name", file=str(path)) from None
     return parse_ossec_conf(content, file=str(path), references=references)
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to would otherwise block."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def parse_ossec_conf(content: bytes, *, file: str, references: SecretReferences | None = None) -> Configuration:

@@ -90,6 +90,13 @@ def test_an_unreadable_dead_letter_can_be_listed_shown_exported_and_discarded(
     assert ledger.status("bad").dead == 0
 
 
+def test_an_alert_with_megabytes_in_one_field_is_one_short_line(ledger: Ledger) -> None:
+    alert = b'{"rule":{"id":[%s1],"description":"%s"}}' % (b"1," * 500_000, b"x" * 1_000_000)
+    ledger.import_dead("good", [DeadLetter(Delivery("large", Header(committed_ms=1), alert), 1)])
+    for arguments in (["list"], ["list", "--json"]):
+        assert len(run("dead", *arguments, "--integration", "good").stdout) < 10_000
+
+
 def test_ids_that_are_not_text_can_be_listed_shown_exported_and_discarded(
     client: redis.Redis, ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -95,6 +95,17 @@ def test_settings_of_another_user_in_a_shared_folder_are_refused(tmp_path: Path)
             listening.accept()
 
 
+def test_a_pipe_of_another_user_is_refused_and_not_opened(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    for name in ("courier.toml", "redis.url"):
+        os.mkfifo(tmp_path / name)
+    settings = courier("config", cwd=tmp_path)  # opening a pipe that nobody writes to would last for ever
+    url = courier("--settings", "/dev/null", "status", "--state", str(tmp_path), cwd=tmp_path)
+    for refused in (settings, url):
+        assert refused.returncode == CONFIG_ERROR
+        assert f"refused, since other users can write {tmp_path}, mode 1777" in refused.stderr
+
+
 def test_a_shared_working_directory_without_settings_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o1777)
@@ -239,6 +250,28 @@ def test_a_state_folder_that_others_can_write_is_refused(fault: Callable[[Path],
     with pytest.raises(SettingsError, match="refused, since"):
         load_cipher(None, state)
     assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o707])
+def test_the_url_in_a_state_folder_that_others_can_write_is_not_used(mode: int, tmp_path: Path) -> None:
+    state_dir.write_address(tmp_path, "unix:///run/x.sock")
+    tmp_path.chmod(mode)
+    (tmp_path / "redis.url").chmod(mode & 0o666)
+    found = load_settings(file=None, environment={"COURIER_STATE_DIR": str(tmp_path)}, cwd=Path("/"))
+    if mode == 0o700:
+        assert state_dir.redis_url(found) == "unix:///run/x.sock"
+        return
+    with pytest.raises(SettingsError, match=r"redis\.url: refused, since other users can write"):
+        state_dir.redis_url(found)
+
+
+@as_root
+def test_root_uses_the_state_folder_of_the_user_of_courier_up(tmp_path: Path) -> None:
+    state_dir.write_address(tmp_path, "unix:///run/x.sock")
+    for path in (tmp_path, tmp_path / "redis.url"):
+        given_away(path)
+    found = load_settings(file=None, environment={"COURIER_STATE_DIR": str(tmp_path)}, cwd=Path("/"))
+    assert state_dir.redis_url(found) == "unix:///run/x.sock"
 
 
 def test_a_secret_key_that_others_can_write_is_refused(tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ NO_DESCRIPTION: Final = "Wazuh alert"
 MAX_LOG_CHARS: Final = 2_000
 """Characters of the log line that are kept; a person reads the beginning, and the link leads to the rest."""
 
+MAX_VALUE_CHARS: Final = 4_000
+"""Characters of the title and of a value that are kept, more than any service shows. Escaping a text takes up to 1 us a
+character, and an alert can have megabytes of them."""
+
 MAX_TECHNIQUES: Final = 5
 
 
@@ -38,12 +42,16 @@ def default_message(
     log = digest_text(digest) if digest else get(fields, "full_log")
     pairs = digest_pairs(digest) if digest else _pairs(fields)
     return Message(
-        title=escape(one_line(text_of(get(fields, "rule", "description")))) or NO_DESCRIPTION,
+        title=escape(_short(text_of(get(fields, "rule", "description")))) or NO_DESCRIPTION,
         text=escape(log[:MAX_LOG_CHARS].strip()) if isinstance(log, str) else "",
-        fields=tuple(Field(escape(one_line(name)), escape(one_line(value))) for name, value in pairs),
+        fields=tuple(Field(escape(_short(name)), escape(_short(value))) for name, value in pairs),
         link=alert_link(dashboard_url, get(fields, "id")),
         level=level_of(fields),
     )
+
+
+def _short(text: str) -> str:
+    return one_line(text[:MAX_VALUE_CHARS])
 
 
 def level_of(fields: dict[str, Any]) -> float:

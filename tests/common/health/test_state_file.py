@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from common.health.state_file import MAX_CHARS, HealthFile
 from tests.support.health_script import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -85,6 +87,23 @@ def test_it_is_never_half_written(tmp_path: Path) -> None:
         file.record(lambda: "second")
         assert opened.read().endswith("first\n")
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_another_user_put_at_the_temporary_name_is_replaced(tmp_path: Path) -> None:
+    path, other = tmp_path / "courier.health", tmp_path / "other"
+    other.write_text("mine")
+    file = HealthFile(path)
+    fresh = tmp_path / ".courier.health"
+    puts: list[Callable[[], None]] = [
+        lambda: os.mkfifo(fresh),
+        lambda: fresh.symlink_to(other),
+        lambda: fresh.hardlink_to(other),
+    ]
+    for put in puts:
+        put()
+        file.record(lambda: "fine")
+        assert ask(path) == (0, "fine\n")
+    assert other.read_text() == "mine"
 
 
 def test_unwritable_file_is_logged_once_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -142,6 +142,12 @@ def test_code_names_in_contributing_exist() -> None:
     assert identifiers - words - EXAMPLE_NAMES - {"CHANGELOG", "README"} == set()
 
 
+def test_contributing_names_every_room() -> None:
+    tops = ("common", "producer", "workers", "ops")
+    rooms = {file.parent for top in tops for file in ROOT.glob(f"{top}/*/__init__.py")}
+    assert {f"{room.relative_to(ROOT)}/" for room in rooms} - {*code_of("CONTRIBUTING.md")} == set()
+
+
 def test_the_example_of_contributing_is_a_service_module(tmp_path: Path) -> None:
     """As a stranger types it: the module of the page builds its request and classifies a response."""
     (source,) = (block for kind, block in FENCE.findall(text_of("CONTRIBUTING.md")) if kind == "python")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -296,11 +297,13 @@ def test_existing_file_is_read(tmp_path: Path) -> None:
 def test_unreadable_files(tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b" " * (MAX_FILE_BYTES + 1))
+    os.mkfifo(tmp_path / "pipe")
     for path, problem in [
         (tmp_path / "none", "there is no such file"),
         (tmp_path, "cannot be read: Is a directory"),
         (Path("a\0b"), "cannot be read"),
         (large, "is larger than 4 MiB"),
+        (tmp_path / "pipe", "is a pipe"),
     ]:
         with pytest.raises(ConfigError, match=problem):
             read_ossec_conf(path)

@@ -14,10 +14,10 @@ import ops.demo
 from common.templates.language import ALERT_MEMBERS
 from tests.workers.integrations.examples import FIELDS, rule
 from workers.message.dashboard import alert_link
-from workers.message.default import default_message
+from workers.message.default import MAX_VALUE_CHARS, default_message
 from workers.message.highlights import MAX_HIGHLIGHTS, highlights
 from workers.message.limits import Limits, fit, utf8_bytes
-from workers.message.markup import HTML, PLAIN
+from workers.message.markup import HTML, MARKDOWN, PLAIN
 from workers.message.message import Field, Message
 
 SAMPLES = [
@@ -43,6 +43,14 @@ def test_a_log_line_and_where_it_comes_from() -> None:
         link=alert_link("https://wazuh.example.org", FIELDS["id"]),
         level=10,
     )
+
+
+def test_megabytes_of_markup_are_cut_before_they_are_escaped() -> None:
+    text = "<" * 1_000_000
+    fields = FIELDS | {"rule": rule(description=text, id=text), "location": text, "data": {"srcip": text}}
+    message = default_message(fields, MARKDOWN)
+    escaped = (message.title, message.text, *(one.value for one in message.fields))
+    assert max(map(len, escaped)) == 2 * MAX_VALUE_CHARS
 
 
 def test_a_windows_event_tells_who_from_where_and_how() -> None:
