@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import time
@@ -75,7 +76,7 @@ def test_failed_start_reports_the_end_of_the_server_log(tmp_path: Path) -> None:
 
 def test_failed_start_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "appendonlydir").write_text("in its way")
-    monkeypatch.setattr(embedded_redis.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     with pytest.raises(LedgerUnavailable, match=r"the disk of .* is full; free some space"):
         EmbeddedServer(tmp_path).start()
 
