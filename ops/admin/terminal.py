@@ -7,6 +7,7 @@ ones.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -64,6 +65,11 @@ def pluralize(number: int, noun: str) -> str:
 def is_terminal() -> bool:
     """Return whether standard output is a terminal."""
     return sys.stdout.isatty()
+
+
+def is_dumb() -> bool:
+    """Return whether the terminal understands no escape sequences: what `rich` takes for such a terminal."""
+    return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
 
 
 def terminal_width() -> int:
@@ -135,7 +141,7 @@ def print_table(columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) 
         sys.stdout.writelines("\t".join(map(printable, row)) + "\n" for row in [[c.title for c in every], *rows])
         return
     titles, *rest = lines(every, rows, terminal_width())
-    click.secho(titles, bold=True)
+    click.echo(titles if is_dumb() or os.environ.get("NO_COLOR") else click.style(titles, bold=True))
     for line in rest:
         click.echo(line)
 

@@ -31,9 +31,9 @@ def command(settings: Settings, start: str) -> None:
     On SIGTERM, or when its terminal closes, it saves its cursors and stops. Without a terminal, SIGHUP reloads
     ossec.conf.
     """
+    configure_logging(settings.log.level, settings.log.format)
     start = start or end_at_launch(settings)
     from producer.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
 
-    configure_logging(settings.log.level, settings.log.format)
     warn_if_running(settings, logging.getLogger("courier.producer"))
     run(settings, start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +9,7 @@ import click
 
 from ops.admin.recent_history import sample_size, summarize
 from ops.admin.session import open_session
-from ops.admin.terminal import print_table
+from ops.admin.terminal import is_dumb, is_terminal, print_table
 from ops.admin.top import COLUMNS, Rates, TopLine, View, cells
 from ops.cli.options import example, integration_option, pass_settings, server_options
 
@@ -75,7 +74,7 @@ def command(settings: Settings, words: tuple[str, ...], *, once: bool) -> None:
     """Watch rates, backlogs, dead letters, the age of the oldest delivery, and errors. Press q to quit."""
     with open_session(settings) as session:
         sampler = Sampler(session, words)
-        if once or not sys.stdout.isatty():
+        if once or not is_terminal() or is_dumb():
             sampler.read()
             time.sleep(REFRESH_S)
             sampler.read()

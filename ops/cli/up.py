@@ -35,10 +35,10 @@ def command(settings: Settings, http_workers: int) -> None:
     To stop it, press Ctrl-C, send SIGTERM or close its terminal. You can start it again at any time: no alert is lost
     or sent twice.
     """
+    configure_logging(settings.log.level, settings.log.format)
     start = end_at_launch(settings)
     from ops.cli.main import main  # noqa: PLC0415 — that module imports this one
     from ops.standalone.up import run  # noqa: PLC0415 — redis is slow to import, and `--help` needs none of it
 
-    configure_logging(settings.log.level, settings.log.format)
     file = click.get_current_context().ensure_object(Invocation).file
     run(settings, main, settings_file=file, http_workers=http_workers, start=start)

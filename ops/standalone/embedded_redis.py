@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 STARTUP_LIMIT_S = 30.0
 """How long a server may stay silent before the start fails. `LOADING` (reading its data) resets the time."""
+
+LEAST_FREE_BYTES = 1 << 20
+"""If a start fails with less than that, the full disk is the cause."""
 
 POLL_S = 0.02
 
@@ -224,6 +228,10 @@ class EmbeddedServer:
                 return
             time.sleep(POLL_S)
         self.kill()
+        if shutil.disk_usage(self.directory).free < LEAST_FREE_BYTES:  # then its log is empty too
+            raise LedgerUnavailable(
+                f"embedded Redis did not start: the disk of {self.directory} is full; free some space"
+            )
         end = log_path.read_text(errors="replace")[-600:]
         raise LedgerUnavailable(f"embedded Redis did not start; the end of {log_path}:\n{end}")
 

@@ -14,7 +14,7 @@ from importlib import import_module
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Final
 
-from common.errors import CourierError
+from common.errors import CourierError, SettingsError
 from ops.standalone.child import STOP_SIGNALS, fork, stop_signals_blocked
 
 if TYPE_CHECKING:
@@ -94,14 +94,14 @@ class Supervisor:
     def watch(self, *, until: Callable[[], bool] = lambda: False, interval_s: float = 1.0) -> None:
         """Restart children that exit until `until()` is true, which is called every `interval_s`.
 
-        Raises CourierError if one exits with EX_CONFIG.
+        Raises SettingsError if one exits with EX_CONFIG, so that a supervisor does not restart `courier up` either.
         """
         while not until():
             for child in self._children:
                 with stop_signals_blocked():
                     status = self._running[child.name].exitcode
                 if status == EX_CONFIG:
-                    raise CourierError(f"{child.name} has an invalid configuration; see its message above")
+                    raise SettingsError(f"{child.name} has an invalid configuration; see its message above")
                 if status is not None:
                     _log.error("%s exited; restarting it", child.name, extra={"status": status})
                     time.sleep(RESTART_DELAY_S)

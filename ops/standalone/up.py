@@ -46,8 +46,8 @@ def run(
     """Start everything and keep it running until SIGTERM, SIGINT or SIGHUP, or until `until()` is true.
 
     `courier` is the command, which each process calls with its arguments. `start` is the cursor of the alert log's end
-    when the command started. Raises CourierError if another `courier up` runs in the same state directory, or if a
-    process has an invalid configuration.
+    when the command started. Raises CourierError if another `courier up` runs in the same state directory, and
+    SettingsError if a process has an invalid configuration.
     """
     lock = state_dir.lock(settings.state.dir)
     password = state_dir.load_or_create_password(settings.state.dir)

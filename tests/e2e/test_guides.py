@@ -139,6 +139,7 @@ def test_the_compose_page_works_as_written(host: Path) -> None:
         operator.run(describe)
         checked = operator.run(check)
         assert "custom-ticket" in checked
+        assert "0 errors, 0 warnings" in checked
         assert "alerts of rule 5720" in checked
         assert "courier-guide" not in docker("volume", "ls") + docker("network", "ls")
         built = docker("image", "inspect", "--format", "{{json .Config.Labels}}", f"courier:{version()}")

@@ -53,7 +53,7 @@ def test_an_unreadable_ossec_conf_stops_the_producer(server: EmbeddedServer, man
 def test_courier_up_exits_if_one_of_its_processes_cannot_run(manager: Manager) -> None:
     manager.config.unlink()
     with Courier(manager.folder, "up", *manager.files(), "--flower-port", "0") as courier:
-        assert courier.process.wait(30) == 1
+        assert courier.process.wait(30) == CONFIG_ERROR
     assert "there is no such file" in courier.log
     assert "producer has an invalid configuration; see its message above" in courier.log
     assert "Traceback" not in courier.log

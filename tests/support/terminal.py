@@ -23,7 +23,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\x1b[=>]")
 class Terminal:
     """A command in a terminal of that size."""
 
-    def __init__(self, server: EmbeddedServer, width: int, height: int, *arguments: str) -> None:
+    def __init__(self, server: EmbeddedServer, width: int, height: int, *arguments: str, **variables: str) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
@@ -32,10 +32,15 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=environment | {"TERM": "xterm", "COURIER_REDIS_URL": server.url},
+            env=environment | {"TERM": "xterm", "COURIER_REDIS_URL": server.url} | variables,
         )
         os.close(theirs)
         self._raw = b""
+
+    @property
+    def raw(self) -> bytes:
+        """The output so far, with its escape sequences."""
+        return self._raw
 
     @property
     def shown(self) -> str:

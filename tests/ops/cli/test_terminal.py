@@ -118,6 +118,20 @@ def test_top_shows_all_integrations_on_one_screen(ledger: Ledger, server: Embedd
     terminal.end()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "command"), [("TERM", "dumb", "top"), ("TERM", "dumb", "status"), ("NO_COLOR", "1", "status")]
+)
+def test_terminal_without_escape_sequences_gets_none(
+    ledger: Ledger, server: EmbeddedServer, variable: str, value: str, command: str
+) -> None:
+    """There, `top` cannot draw over its last screen: it prints the table once."""
+    del ledger
+    terminal = Terminal(server, 80, 30, command, **{variable: value})
+    shown = terminal.end()
+    assert all(one in shown for one in IDS)
+    assert b"\x1b" not in terminal.raw
+
+
 def test_top_scrolls_and_sorts(client: redis.Redis, server: EmbeddedServer) -> None:
     registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     registry.publish("m1", [Integration(id=i, name=i) for i in MANY])

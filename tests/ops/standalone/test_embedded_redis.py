@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,6 +71,13 @@ def test_interrupt_is_deferred_while_a_process_is_polled() -> None:
 def test_failed_start_reports_the_end_of_the_server_log(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").write_text("in its way")
     with pytest.raises(LedgerUnavailable, match=r"did not start; the end of (.|\n)*appendonlydir"):
+        EmbeddedServer(tmp_path).start()
+
+
+def test_failed_start_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "appendonlydir").write_text("in its way")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(LedgerUnavailable, match=r"the disk of .* is full; free some space"):
         EmbeddedServer(tmp_path).start()
 
 
