@@ -188,6 +188,8 @@ def test_an_error_in_a_file_names_its_line_and_the_file_is_followed(tmp_path: Pa
     [
         ("discord", 'username = ""', 'username: "" is not allowed; write a name of at most 80 characters'),
         ("discord", f'username = "{"x" * 81}"', "write a name of at most 80 characters"),
+        ("discord", 'username = "My Discord bot"', "username: Discord accepts no name that contains 'discord'"),
+        ("discord", 'username = "Everyone"', "username: Discord accepts no 'everyone'"),
         (
             "discord",
             "thread_id = 10987",

@@ -55,7 +55,21 @@ _ENTITY: Final = re.compile(r"&(?:lt|gt|amp|quot);")
 
 _OF_THE_CHAT: Final = (
     *("chat not found", "thread not found", "topic_closed", "topic_deleted", "upgraded to a supergroup"),
-    *("not enough rights", "have no rights", "chat_write_forbidden", "need administrator rights"),
+    *(
+        "chat_restricted",
+        "chat_id_invalid",
+        "peer_id_invalid",
+        "user_id_invalid",
+        "channel_private",
+        "chat_id is empty",
+    ),
+    *(
+        "chat_admin_required",
+        "not enough rights",
+        "have no rights",
+        "chat_write_forbidden",
+        "need administrator rights",
+    ),
 )
 """Parts of descriptions of a 400 that mean the chat, whatever is sent (github.com/tdlib/telegram-bot-api)."""
 

@@ -38,7 +38,7 @@ from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.helpers.observables import HASH_CHARS, Kind, observables
 from workers.integrations.webhook.formats import severity
 from workers.message.limits import Limits
-from workers.message.markup import MARKDOWN, one_line
+from workers.message.markup import ANY_TEXT, MARKDOWN, one_line
 from workers.message.renderer import MessageRenderer
 from workers.redaction import readable
 
@@ -88,7 +88,7 @@ _EXISTS: Final = re.compile(
 class TheHive:
     """One integration with TheHive. Needs hook_url, its address, and api_key."""
 
-    markup: Final = MARKDOWN
+    markup: Final = MARKDOWN._replace(escape_title=ANY_TEXT.escape)  # a title is plain text
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         """Raise ConfigError if the block or one of its sections is invalid."""

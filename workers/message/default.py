@@ -38,9 +38,9 @@ def default_message(
     log = digest_text(digest) if digest else get(fields, "full_log")
     pairs = digest_pairs(digest) if digest else _pairs(fields)
     return Message(
-        title=escape(one_line(text_of(get(fields, "rule", "description")))) or NO_DESCRIPTION,
+        title=markup.title(one_line(text_of(get(fields, "rule", "description")))) or NO_DESCRIPTION,
         text=escape(log[:MAX_LOG_CHARS].strip()) if isinstance(log, str) else "",
-        fields=tuple(Field(escape(one_line(name)), escape(one_line(value))) for name, value in pairs),
+        fields=tuple(Field(markup.field_name(one_line(name)), escape(one_line(value))) for name, value in pairs),
         link=alert_link(dashboard_url, get(fields, "id")),
         level=level_of(fields),
     )

@@ -71,6 +71,9 @@ def test_an_invalid_pause_is_ignored_or_bounded(seconds: object) -> None:
         "Bad Request: TOPIC_CLOSED",
         "Bad Request: group chat was upgraded to a supergroup chat",
         "Bad Request: not enough rights to send text messages to the chat",
+        "Bad Request: CHAT_RESTRICTED",
+        "Bad Request: CHAT_ADMIN_REQUIRED",
+        "[Error]: PEER_ID_INVALID",
     ],
 )
 def test_a_chat_that_takes_nothing_keeps_the_alerts(description: str) -> None:
