@@ -10,6 +10,7 @@ Responses are JSON with `ok`, `error_code`, which equals the status, and `descri
     403            the bot was blocked by the user, or removed from the chat
     429            too many messages; `parameters.retry_after` are the seconds to wait
     400            chat or topic do not exist, or the bot may not write there: this affects every alert and is retried;
+                   so does HTML that Telegram does not know, if a template of the operator's has it;
                    anything else is about this message
 """
 
@@ -73,6 +74,9 @@ _OF_THE_CHAT: Final = (
 )
 """Parts of descriptions of a 400 that mean the chat, whatever is sent (github.com/tdlib/telegram-bot-api)."""
 
+_INVALID_HTML: Final = b"can't parse entities"
+"""Part of a description (as above). Alert text and the default message are escaped, so a template is at fault."""
+
 
 def shown_length(text: str) -> int:
     """Return the UTF-16 units of a text after its HTML has been parsed."""
@@ -112,6 +116,8 @@ class Telegram(Chat):
                 return msgspec.structs.replace(outcome, after_s=_retry_after_s(response))
             case Rejected(reason=Reason.HTTP_4XX) if response.status == 400 and _is_of_the_chat(response):  # noqa: PLR2004 — see above
                 return Retry(Reason.GONE, outcome.detail)
+            case Rejected() if self.messages.given and _INVALID_HTML in response.body[:MAX_DESCRIPTION_CHARS]:
+                return Retry(Reason.NOT_CONFIGURED, f"correct the template: {outcome.detail}")
         return outcome
 
 

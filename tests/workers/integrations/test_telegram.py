@@ -91,3 +91,11 @@ def test_other_statuses_mean_what_they_say() -> None:
     assert failed(502, "Bad Gateway").reason is Reason.HTTP_5XX
     given = service("telegram", **BOT)
     assert given.interpret(alert(), given.build_calls(alert())[0], response(200, {"ok": True})) == Delivered()
+
+
+def test_html_that_telegram_does_not_know_keeps_the_alerts_until_the_template_is_corrected() -> None:
+    answer = {"ok": False, "error_code": 400, "description": 'Bad Request: can\'t parse entities: unsupported tag "br"'}
+    for message, expected in (({"text": "<br>"}, Retry), ({}, Rejected)):
+        given = service("telegram", **BOT, **({"message": message} if message else {}))
+        outcome = given.interpret(alert(), given.build_calls(alert())[0], response(400, answer))
+        assert type(outcome) is expected
