@@ -84,11 +84,14 @@ _EXISTS: Final = re.compile(
     r"(?=.{0,400}\balert\b)(?!.{0,400}\bobservable\b).{0,400}\balready exists?\b", re.IGNORECASE
 )
 
+THEHIVE_MARKUP: Final = MARKDOWN._replace(escape_title=ANY_TEXT.escape)
+"""A title is plain text."""
+
 
 class TheHive:
     """One integration with TheHive. Needs hook_url, its address, and api_key."""
 
-    markup: Final = MARKDOWN._replace(escape_title=ANY_TEXT.escape)  # a title is plain text
+    markup: Final = THEHIVE_MARKUP
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         """Raise ConfigError if the block or one of its sections is invalid."""
