@@ -11,6 +11,9 @@ from common.connection.urls import normalised
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s<>\"'{}|\\^`?#]*)?")
 _LATIN_1: Final = 0xFF
 
+_TOPIC: Final = re.compile(r"[-_A-Za-z0-9]{1,64}")
+"""github.com/binwiederhier/ntfy, server/server.go, `topicRegex`."""
+
 
 class Topic(NamedTuple):
     """The address of a server of ntfy, with a slash at its end, and a topic of it."""
@@ -42,4 +45,6 @@ def topic_of(url: str) -> Topic:
     path, _, topic = parts.path.rstrip("/").rpartition("/")
     if not topic:
         raise ValueError("has no topic: write https://SERVER/TOPIC")
-    return Topic(urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", "")), unquote(topic))
+    if not _TOPIC.fullmatch(name := unquote(topic)):
+        raise ValueError("has a topic that ntfy does not accept: use 1 to 64 letters A to Z, digits, - and _")
+    return Topic(urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", "")), name)

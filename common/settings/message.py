@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from common.settings.template_values import template_file, template_text, templates
+from common.settings.template_values import link_text, template_file, template_text, templates
 from common.templates.source import TemplateSource
 
 MESSAGE: Final = "message"
@@ -23,7 +23,7 @@ class MessageTemplates(msgspec.Struct, frozen=True, kw_only=True):
     title: Annotated[TemplateSource | None, template_text()] = None
     text: Annotated[TemplateSource | None, template_text()] = None
     fields: Annotated[Mapping[str, TemplateSource] | None, templates()] = None
-    link: Annotated[TemplateSource | None, template_text()] = None
+    link: Annotated[TemplateSource | None, link_text()] = None
     template: Annotated[TemplateSource | None, template_file()] = None
 
 

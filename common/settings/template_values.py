@@ -26,6 +26,19 @@ def template_text() -> Reader[TemplateSource]:
     return Reader('a text such as "{{ rule.description }}"', _source, _show)
 
 
+def link_text() -> Reader[TemplateSource]:
+    """Read a template of a link. A text in front of its first variable must begin a URL, or no message had a link."""
+
+    def parse(raw: object) -> TemplateSource:
+        source = _source(raw)
+        start = source.text.lstrip().split("{", 1)[0]
+        if not any(start.startswith(scheme) or scheme.startswith(start) for scheme in ("https://", "http://")):
+            raise ValueError(f"{quoted(start)} does not begin with https:// or http://")
+        return source
+
+    return Reader('a URL such as "https://example.org/alert/{{ id }}"', parse, _show)
+
+
 def template_file() -> Reader[TemplateSource]:
     """Read the path of a file that holds a template. The producer adds its text."""
 

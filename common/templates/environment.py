@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -127,8 +128,33 @@ class Template:
 
 
 def check(source: TemplateSource, *, as_json: bool = False) -> None:
-    """Raise TemplateError if a template cannot be compiled."""
+    """Raise TemplateError if a template cannot be compiled, or with `as_json` gives no JSON for any alert."""
     Compiler(as_json=as_json).compile(source)
+    if as_json and not _VARYING.search(source.text):
+        _check_json(source)
+
+
+_VARYING: Final = re.compile(r"\{%|\braw\b")
+"""What makes the structure of a document depend on the alert."""
+
+_PRINTED: Final = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
+
+
+def _check_json(source: TemplateSource) -> None:
+    """Raise TemplateError unless a template is JSON with 0 in place of each value, within quotes and outside."""
+    text = _PRINTED.sub(lambda found: "0" if found[0].startswith("{{") else "", source.text)
+    line, why = 0, ""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        why = f": {error.msg}"
+        if text.count("\n") == source.text.count("\n"):  # else a value or comment has several lines
+            line = error.lineno
+    except (ValueError, RecursionError):
+        pass
+    else:
+        return
+    raise TemplateError(f"it is not JSON{why}", source.place(line), line)
 
 
 def inside_json_string(text: str) -> str:

@@ -69,6 +69,9 @@ def in_configuration(configuration: Configuration, words: Sequence[str], *, file
     refused = "; some integrations are refused, see `courier check`" if configuration.refused else ""
     for word in words:
         if not any(word in {one.id, one.name} for one in by_id.values()):
+            errors = [str(error) for one in configuration.refused_blocks if one.name == word for error in one.errors]
+            if errors:
+                raise CourierError(f"the integration {word!r} is refused: {'; '.join(errors)}")
             raise CourierError(f"{unknown(word, listed, f' in {file}')}{refused}")
     return [by_id[one] for one in (matching(listed, words) if words else by_id)]
 

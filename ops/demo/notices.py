@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MAX_TELEGRAM_CHARS: Final = 4_096
-MAX_NTFY_BYTES: Final = 4_096
+MAX_NTFY_BYTES: Final = 4_095
+MAX_NTFY_JSON_BYTES: Final = 8_192
 MAIL_ACCEPTED: Final = 250
 
 PRIORITIES: Final = {1: "min", 2: "low", 3: "default", 4: "high", 5: "urgent"}
@@ -42,7 +43,8 @@ def ntfy(request: Received) -> Reply:
     """Answer as a server of ntfy does: the message, or 400 with an error."""
     sent = json_object(request.body)
     text = text_of((sent or {}).get("message"))
-    if sent is None or not text_of(sent.get("topic")) or len(text.encode("utf-8", "replace")) > MAX_NTFY_BYTES:
+    is_long = len(request.body) > MAX_NTFY_JSON_BYTES or len(text.encode("utf-8", "replace")) > MAX_NTFY_BYTES
+    if sent is None or not text_of(sent.get("topic")) or is_long:
         return json_reply(HTTPStatus.BAD_REQUEST, {"code": 40024, "http": 400, "error": "invalid request"})
     priority = PRIORITIES.get(sent.get("priority", 3), "default")
     tint = {"urgent": "danger", "high": "warning"}.get(priority, "info")

@@ -85,6 +85,8 @@ def test_a_block_of_ossec_conf_has_native_code_and_a_message(tmp_path: Path) -> 
             "there is no key integrations.hook.webhook.formt; did you mean integrations.hook.webhook.format?",
         ),
         ('body = "{{ rul }}"', "body: line 1 of the template: there is no variable rul; did you mean rule?"),
+        ("body = '{\"a\": {{ rule.level }}, }'", "body: line 1 of the template: it is not JSON: "),
+        ('body = \'{"a": "{{ rule.id }}" "b": 1}\'', "body: line 1 of the template: it is not JSON: Expecting"),
         ('template = "body.j2"', 'template: "body.j2" is not an absolute path; write the absolute path of a file'),
         ('template = "/nowhere/b.j2"', "template: /nowhere/b.j2 cannot be read: "),
         ('format = "ocsf"\nbody = "{}"', "body: excludes format: write one of format, body and template"),
@@ -130,6 +132,10 @@ def test_an_invalid_option_is_refused_with_its_line(tmp_path: Path, line: str, p
         (
             '[integrations.slack.message]\nfields = { "a b" = "{{ x }}" }',
             "integrations.slack.message.fields: a b: line 1 of the template: there is no variable x",
+        ),
+        (
+            '[integrations.slack.message]\nlink = "soc.example/{{ id }}"',
+            'integrations.slack.message.link: "soc.example/" does not begin with https:// or http://',
         ),
         (
             '[integrations.slack.message]\nfields = { "" = "x" }',
@@ -188,6 +194,8 @@ def test_an_error_in_a_file_names_its_line_and_the_file_is_followed(tmp_path: Pa
     [
         ("discord", 'username = ""', 'username: "" is not allowed; write a name of at most 80 characters'),
         ("discord", f'username = "{"x" * 81}"', "write a name of at most 80 characters"),
+        ("discord", 'username = "My Discord bot"', "username: Discord accepts no name that contains 'discord'"),
+        ("discord", 'username = "Everyone"', "username: Discord accepts no 'everyone'"),
         (
             "discord",
             "thread_id = 10987",
@@ -231,6 +239,7 @@ def test_a_chat_replaces_the_script_of_a_block(tmp_path: Path, service: str) -> 
             "api_key: has char",
         ),
         ("ntfy", 'hook_url = "https://s3cr3t.example/"', "hook_url: has no topic"),
+        ("ntfy", 'hook_url = "https://s3cr3t.example/a%20b"', "hook_url: has a topic that ntfy does not accept"),
     ],
 )
 def test_an_address_or_key_that_the_service_module_cannot_use_is_refused(

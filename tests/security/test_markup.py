@@ -20,6 +20,7 @@ from workers.integrations import slack
 from workers.integrations.helpers.service_options import ServiceOptions
 from workers.integrations.iris import IRIS_MARKUP
 from workers.integrations.registry import SERVICES, make_service
+from workers.integrations.thehive import THEHIVE_MARKUP
 from workers.message.markup import (
     ANY_TEXT,
     GOOGLE_CHAT,
@@ -51,7 +52,7 @@ CHATS = {
     "mattermost": MATTERMOST,
     "rocketchat": ROCKETCHAT,
 }
-OWN_MARKUPS = {**CHATS, "slack": SLACK, "jira": PLAIN, "thehive": MARKDOWN, "iris": IRIS_MARKUP}
+OWN_MARKUPS = {**CHATS, "slack": SLACK, "jira": PLAIN, "thehive": THEHIVE_MARKUP, "iris": IRIS_MARKUP}
 OWN_MARKUPS |= {"telegram": HTML, "ntfy": PLAIN, "email": HTML, "apprise": ANY_TEXT}
 MARKUPS = {name: OWN_MARKUPS.get(name, NONE) for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
@@ -163,7 +164,7 @@ def _shown(name: str, sent: dict[str, Any]) -> Any:
         return [{key: value for key, value in one.items() if key != "footer"} for one in sent["embeds"]]
     if name == "googlechat":
         return sent["cardsV2"][0]["card"]["sections"][0]["widgets"]
-    return [(one["title"], one["text"], one["fields"]) for one in sent["attachments"]]
+    return [(one["text"], one["fields"]) for one in sent["attachments"]]  # a title is plain text
 
 
 def test_text_in_lists_and_objects_cannot_become_markup() -> None:

@@ -6,10 +6,15 @@ UTF-16 units, which are never fewer than code points, so that both hold.
 
 `wait=true` makes Discord respond when it has stored the message. Without it a failure is not reported.
 
-Status: 200 with the message. 400 says what is wrong with the message; with a code of 220001 to 220003 (no source found)
-the webhook lacks a thread, for every alert. 404 is a deleted webhook. 429 says in its body, to the millisecond, when to
-go on. Other responses say when the quota is used up, which pauses the target before it has to refuse ("Rate Limits":
-clients shall read `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`).
+The URL that Discord shows has no version and so means version 6, where `retry_after` and Retry-After are milliseconds
+("API Reference", API Versioning; github.com/discord/discord-api-docs, issues 2360 and 4722). Courier adds the current
+version to it.
+
+Status: 200 with the message. 400 says what is wrong with the message, or with what is the same for every alert: the
+webhook lacks a thread (220001 to 220003, no source found), the thread is gone, archived or locked (10003, 50083,
+160005), or Discord does not accept `username` or `avatar_url`. 404 is a deleted webhook. 429 says in its body, to the
+millisecond, when to go on. Other responses say when the quota is used up, which pauses the target before it has to
+refuse ("Rate Limits": clients shall read `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`).
 
 `allowed_mentions` says that no text mentions anybody. `options` can replace it.
 
@@ -27,6 +32,7 @@ from common.outcome import Delivered
 from common.services.discord import DiscordOptions
 from common.services.sections import options_of
 from workers.integrations.chat import MAX_NOTE, Chat
+from workers.integrations.helpers import config
 from workers.integrations.helpers.http_status import header_seconds
 from workers.message.limits import Limits, utf16_units
 from workers.message.markup import MARKDOWN
@@ -47,6 +53,12 @@ MAX_TOTAL: Final = 6_000
 EMPTY: Final = "\u2013"
 """Replaces a value that Discord would refuse as empty."""
 
+_WEBHOOK: Final = re.compile(
+    r"(https://(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api)(?:/v[0-9]+)?(/webhooks/[0-9]+/[^/?#]+)(?:/slack|/github)?/?(?=[?#]|\Z)",
+    re.IGNORECASE,
+)
+"""Discord's own URLs; what imitates Discord may not know versions. `/slack` and `/github` ask for another format."""
+
 
 class Discord(Chat):
     """One integration with Discord. Needs hook_url."""
@@ -56,11 +68,13 @@ class Discord(Chat):
         title=256, text=4_096, fields=25, name=256, value=1_024, total=MAX_TOTAL - MAX_NOTE, measure=utf16_units
     )
 
-    HOOK_AT_FAULT = re.compile(rb'"code": ?22000[1-3]\b')
+    HOOK_AT_FAULT = re.compile(
+        rb'"code": ?(?:22000[1-3]|10003|50083|160005)\b|"errors": ?\{"(?:username|avatar_url|thread_id)":'
+    )
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         """Raise ConfigError if the block or its section is invalid."""
-        super().__init__(block, statuses, choices)
+        super().__init__(block, statuses, choices, _with_version(config.hook_url(block).reveal()))
         self._own = options_of(block, DiscordOptions)
 
     def params(self, alert: Alert, fields: Fields) -> Mapping[str, str]:  # noqa: ARG002 — the same for all alerts
@@ -98,3 +112,7 @@ class Discord(Chat):
         """Return the longest of what the body and the headers say."""
         said = (super().pause_s(response), header_seconds(response, "x-ratelimit-reset-after"))
         return max((one for one in said if one is not None), default=None)
+
+
+def _with_version(url: str) -> str:
+    return _WEBHOOK.sub(r"\1/v10\2", url, count=1)

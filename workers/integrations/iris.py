@@ -16,6 +16,8 @@ The search therefore also asks for the newest alerts of the source: such a versi
 
 from __future__ import annotations
 
+import html
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from common.exact_json import write_json
@@ -32,7 +34,7 @@ from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.helpers.observables import observables
 from workers.integrations.webhook.formats import severity
 from workers.message.limits import Limits
-from workers.message.markup import MARKDOWN, one_line
+from workers.message.markup import ANY_TEXT, MARKDOWN, MATTERMOST, one_line
 from workers.message.renderer import MessageRenderer
 from workers.redaction import readable
 
@@ -60,11 +62,28 @@ SEARCHED: Final = "GET"
 
 SEARCH_SIZE: Final = 100
 
+_BACKSLASH: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+def _escape(text: str) -> str:
+    """Return a text as Markdown, with entities in place of backslashes.
+
+    Round brackets stay: they mean nothing without square ones.
+    """
+    return _BACKSLASH.sub(
+        lambda found: found[1] if found[1] in "()" else f"&#{ord(found[1])};",
+        MARKDOWN.escape(text.replace("&", "&amp;")),
+    )
+
+
 IRIS_MARKUP: Final = MARKDOWN._replace(
-    name="Markdown without tags",
-    escape=lambda text: MARKDOWN.escape(text).replace("\\<", "&lt;").replace("\\>", "&gt;"),
+    name="Markdown with entities",
+    escape=_escape,
+    repair=MATTERMOST.repair,
+    escape_title=lambda text: html.escape(ANY_TEXT.escape(text), quote=False),
 )
-"""IRIS shows a description as HTML in the list of alerts, and as Markdown in a case: an entity is safe in both."""
+"""IRIS shows a description as HTML in the list of alerts (its source, `ui/src/pages/alerts.js`), and as Markdown in a
+case: an entity is the same in both, a backslash would be shown. A title is HTML everywhere."""
 
 
 class Iris:

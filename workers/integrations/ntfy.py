@@ -4,9 +4,10 @@ The last part of hook_url is the topic, such as `https://ntfy.sh/soc-alerts`. Un
 everybody who knows its name can read it, so the name is a secret as well. For a protected topic, api_key is the access
 token ("Access tokens").
 
-A message can have 4,096 bytes; a longer one becomes an attachment ("Limitations"). By default, a server takes 60
-requests at once and then one each five seconds; ntfy.sh also takes only 250 messages a day. Priorities are 1 to 5
-("Message priority").
+A message can have 4,096 bytes; from there on it becomes an attachment ("Limitations"), which many servers do not
+accept. A JSON document can have twice as many (its source, `server/server.go`, `transformBodyJSON`). By default, a
+server takes 60 requests at once and then one each five seconds; ntfy.sh also takes only 250 messages a day. Priorities
+are 1 to 5 ("Message priority").
 
 The status decides: 401 and 403 are about the token, 429 about a limit. 507 means that nobody subscribes to a topic of
 UnifiedPush (github.com/binwiederhier/ntfy, server/errors.go, 50701): retried, as every 5xx.
@@ -23,7 +24,7 @@ from common.services.ntfy import NtfyOptions
 from common.services.sections import options_of
 from workers.integrations.chat import Chat
 from workers.integrations.helpers import config
-from workers.message.limits import Limits, cut, utf8_bytes
+from workers.message.limits import Limits, cut, json_bytes, utf8_bytes
 from workers.message.markup import PLAIN
 
 if TYPE_CHECKING:
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from workers.alert.alert import Alert
     from workers.calls import Request
+    from workers.integrations.helpers.alert_fields import Fields
     from workers.integrations.helpers.http_status import StatusClassifier
     from workers.integrations.helpers.service_options import ServiceOptions
     from workers.message.message import Message
 
-MAX_MESSAGE_BYTES: Final = 4_096
+MAX_MESSAGE_BYTES: Final = 4_095
+MAX_JSON_BYTES: Final = 8_192
+"""Bytes of the whole request, in which an emoji has 12."""
 
 PRIORITIES: Final = ((12, 5), (8, 4), (5, 3), (0, 2))
 """The lowest level of each priority, with the levels of the colours (`workers/message/message.py`): urgent, high,
@@ -76,3 +80,11 @@ class Ntfy(Chat):
             "priority": next((one for lowest, one in PRIORITIES if message.level >= lowest), PRIORITIES[-1][1]),
         }
         return payload | ({"click": message.link} if message.link else {})
+
+    def encode(self, message: dict[str, Any], fields: Fields) -> bytes:
+        """Return the body, with the text cut further if it is too long as JSON."""
+        body, text = super().encode(message, fields), message.get("message")
+        if len(body) <= MAX_JSON_BYTES or not isinstance(text, str):
+            return body
+        room = MAX_JSON_BYTES - len(super().encode(message | {"message": ""}, fields))
+        return super().encode(message | {"message": cut(text, room, self.markup, json_bytes)}, fields)

@@ -10,6 +10,7 @@ Responses are JSON with `ok`, `error_code`, which equals the status, and `descri
     403            the bot was blocked by the user, or removed from the chat
     429            too many messages; `parameters.retry_after` are the seconds to wait
     400            chat or topic do not exist, or the bot may not write there: this affects every alert and is retried;
+                   so does HTML that Telegram does not know, if a template of the operator's has it;
                    anything else is about this message
 """
 
@@ -55,9 +56,26 @@ _ENTITY: Final = re.compile(r"&(?:lt|gt|amp|quot);")
 
 _OF_THE_CHAT: Final = (
     *("chat not found", "thread not found", "topic_closed", "topic_deleted", "upgraded to a supergroup"),
-    *("not enough rights", "have no rights", "chat_write_forbidden", "need administrator rights"),
+    *(
+        "chat_restricted",
+        "chat_id_invalid",
+        "peer_id_invalid",
+        "user_id_invalid",
+        "channel_private",
+        "chat_id is empty",
+    ),
+    *(
+        "chat_admin_required",
+        "not enough rights",
+        "have no rights",
+        "chat_write_forbidden",
+        "need administrator rights",
+    ),
 )
 """Parts of descriptions of a 400 that mean the chat, whatever is sent (github.com/tdlib/telegram-bot-api)."""
+
+_INVALID_HTML: Final = b"can't parse entities"
+"""Part of a description (as above). Alert text and the default message are escaped, so a template is at fault."""
 
 
 def shown_length(text: str) -> int:
@@ -98,6 +116,8 @@ class Telegram(Chat):
                 return msgspec.structs.replace(outcome, after_s=_retry_after_s(response))
             case Rejected(reason=Reason.HTTP_4XX) if response.status == 400 and _is_of_the_chat(response):  # noqa: PLR2004 — see above
                 return Retry(Reason.GONE, outcome.detail)
+            case Rejected() if self.messages.given and _INVALID_HTML in response.body[:MAX_DESCRIPTION_CHARS]:
+                return Retry(Reason.NOT_CONFIGURED, f"correct the template: {outcome.detail}")
         return outcome
 
 

@@ -38,7 +38,7 @@ from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.helpers.observables import HASH_CHARS, Kind, observables
 from workers.integrations.webhook.formats import severity
 from workers.message.limits import Limits
-from workers.message.markup import MARKDOWN, one_line
+from workers.message.markup import ANY_TEXT, MARKDOWN, one_line
 from workers.message.renderer import MessageRenderer
 from workers.redaction import readable
 
@@ -84,11 +84,14 @@ _EXISTS: Final = re.compile(
     r"(?=.{0,400}\balert\b)(?!.{0,400}\bobservable\b).{0,400}\balready exists?\b", re.IGNORECASE
 )
 
+THEHIVE_MARKUP: Final = MARKDOWN._replace(escape_title=ANY_TEXT.escape)
+"""A title is plain text."""
+
 
 class TheHive:
     """One integration with TheHive. Needs hook_url, its address, and api_key."""
 
-    markup: Final = MARKDOWN
+    markup: Final = THEHIVE_MARKUP
 
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         """Raise ConfigError if the block or one of its sections is invalid."""

@@ -42,9 +42,9 @@ def default_message(
     log = digest_text(digest) if digest else get(fields, "full_log")
     pairs = digest_pairs(digest) if digest else _pairs(fields)
     return Message(
-        title=escape(_short(text_of(get(fields, "rule", "description")))) or NO_DESCRIPTION,
+        title=markup.title(_short(text_of(get(fields, "rule", "description")))) or NO_DESCRIPTION,
         text=escape(log[:MAX_LOG_CHARS].strip()) if isinstance(log, str) else "",
-        fields=tuple(Field(escape(_short(name)), escape(_short(value))) for name, value in pairs),
+        fields=tuple(Field(markup.field_name(_short(name)), escape(_short(value))) for name, value in pairs),
         link=alert_link(dashboard_url, get(fields, "id")),
         level=level_of(fields),
     )

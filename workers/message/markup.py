@@ -23,7 +23,8 @@ class Markup(NamedTuple):
 
     `repair` takes a text that was cut anywhere, and returns it without a broken sequence at its end, and what closes
     the parts that are open. `bold`, `code` and `link` make markup of texts that are escaped already, but for `code`,
-    which takes plain text.
+    which takes plain text. Some services show titles, or names of fields, as plain text or in another markup:
+    `escape_title` and `escape_name` are for these, if they need another escape.
     """
 
     name: str
@@ -33,6 +34,20 @@ class Markup(NamedTuple):
     bold: Callable[[str], str] = str
     code: Callable[[str], str] = str
     link: Callable[[str, str], str] = lambda text, url: f"{text}: {url}"
+    escape_title: Callable[[str], str] | None = None
+    escape_name: Callable[[str], str] | None = None
+
+    def title(self, text: str) -> str:
+        """Return a title, escaped."""
+        return (self.escape_title or self.escape)(text)
+
+    def field_name(self, text: str) -> str:
+        """Return the name of a field, escaped."""
+        return (self.escape_name or self.escape)(text)
+
+    def unescaped(self) -> Markup:
+        """Return this markup without any escapes."""
+        return self._replace(escape=str, escape_title=None, escape_name=None)
 
     def is_in(self, raw: bytes) -> bool:
         """Return whether an alert, as JSON, may contain anything to escape. Most do not, which saves the work."""
@@ -242,13 +257,23 @@ TEAMS: Final = MARKDOWN._replace(name="Adaptive Card Markdown", escape=_teams, c
 """A part of Markdown, without blocks of code and HTML (learn.microsoft.com, "Format cards in Teams"). A mention needs
 an entry in the card's `msteams.entities`, so a text alone mentions nobody."""
 
-MATTERMOST: Final = MARKDOWN._replace(name="Mattermost Markdown", escape=_mattermost, repair=_repair_mattermost)
+MATTERMOST: Final = MARKDOWN._replace(
+    name="Mattermost Markdown",
+    escape=_mattermost,
+    repair=_repair_mattermost,
+    escape_title=_any_text,
+    escape_name=_any_text,
+)
 """Markdown. Before it, Mattermost reads Slack's `<!channel>` and `<URL|text>` in texts of webhooks (its source,
-`app/slack.go`), also with backslashes between, so `<` and `>` are entities."""
+`app/slack.go`), also with backslashes between, so `<` and `>` are entities. Titles with a link and names of fields are
+plain text (`message_attachment.tsx`)."""
 
-ROCKETCHAT: Final = MARKDOWN._replace(name="Rocket.Chat Markdown", escape=_rocketchat, bold=lambda text: f"*{text}*")
+ROCKETCHAT: Final = MARKDOWN._replace(
+    name="Rocket.Chat Markdown", escape=_rocketchat, bold=lambda text: f"*{text}*", escape_title=_any_text
+)
 """A backslash escapes only `*_~`#.` (its source, `message-parser/src/grammar.pegjs`). Everything else that has a
-meaning, such as links, mentions, spoilers, lists and formulas between backslashes, is broken by an invisible space."""
+meaning, such as links, mentions, spoilers, lists and formulas between backslashes, is broken by an invisible space.
+Titles are plain text (`DefaultAttachment.tsx`)."""
 
 ANY_TEXT: Final = Markup("plain text of any service", _any_text, code=_any_text)
 ANY_MARKDOWN: Final = MARKDOWN._replace(name="Markdown of any service", escape=_any_markdown, code=_any_fenced)

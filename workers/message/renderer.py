@@ -64,7 +64,7 @@ class MessageRenderer:
     def __init__(self, block: Integration, markup: Markup, limits: Limits, choices: ServiceOptions) -> None:
         """Raise ConfigError if a template cannot be compiled. Without `choices.escape`, alert text stays as it is."""
         if not choices.escape:
-            markup = markup._replace(escape=str)
+            markup = markup.unescaped()
         self._markup, self._limits, self._choices = markup, limits, choices
         self._integration = block.id
         templates = options_of(block, MessageTemplates)
@@ -114,7 +114,7 @@ class MessageRenderer:
             parts["text"] = text_of(templates.text)
         if templates.fields is not None:
             found = ((name, text_of(one)) for name, one in templates.fields.items())
-            parts["fields"] = tuple(Field(self._markup.escape(name), value) for name, value in found if value)
+            parts["fields"] = tuple(Field(self._markup.field_name(name), value) for name, value in found if value)
         if templates.link:
             parts["link"] = _url(text_of(templates.link))
         parts["missing"] = tuple(missing[:MAX_MISSING])
@@ -148,6 +148,7 @@ def _compile(templates: MessageTemplates, markup: Markup) -> _Templates:
     """Compile all parts. Raises TemplateError."""
     from common.templates.environment import Compiler  # noqa: PLC0415 — Jinja2 is slow to import, and not always needed
 
+    titles = Compiler(lambda text: markup.title(one_line(text)), code=markup.code)
     lines = Compiler(lambda text: markup.escape(one_line(text)), code=markup.code)
     texts, urls = Compiler(markup.escape, code=markup.code), Compiler(readable)
 
@@ -156,7 +157,7 @@ def _compile(templates: MessageTemplates, markup: Markup) -> _Templates:
 
     fields = templates.fields
     return _Templates(
-        compiled(lines, templates.title),
+        compiled(titles, templates.title),
         compiled(texts, templates.template or templates.text),
         None if fields is None else {name: lines.compile(one) for name, one in fields.items()},
         compiled(urls, templates.link),

@@ -196,3 +196,12 @@ def test_a_digest_by_the_terms_of_the_integration(tmp_path: Path) -> None:
     shown = [(one["title"], one["value"]) for one in attachment["fields"]]
     assert shown[-2:] == [("agent.name", "web01"), ("Top rule.id", "5710 (214)")]
     assert attachment["text"] == ""
+
+
+def test_a_refused_integration_is_shown_with_its_error(tmp_path: Path) -> None:
+    table = '[integrations.soc]\nservice = "discord"\nhook_url = "https://h.example/s3cr3t-s3cr3t"\n'
+    (tmp_path / "courier.toml").write_text(f'{table}[integrations.soc.message]\ntext = "{{{{ rule.id"\n')
+    arguments = ["render", "--config", "ossec.conf", "--integration", "soc", "--alert", "-"]
+    error = str(CliRunner().invoke(courier, arguments, input=json.dumps(ALERT)).exception)
+    assert error.startswith("the integration 'soc' is refused: ")
+    assert "courier.toml:5: integrations.soc.message.text: line 1 of the template: " in error

@@ -41,6 +41,22 @@ def test_an_alert_is_one_embed_that_mentions_nobody() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("hook", "url"),
+    [
+        *(
+            (f"https://{host}/api{version}/webhooks/12/t-O_k{other}", f"https://{host}/api/v10/webhooks/12/t-O_k")
+            for host in ("discord.com", "ptb.discord.com", "discordapp.com")
+            for version, other in (("", ""), ("/v6", "/"), ("/v10", "/slack"))
+        ),
+        ("https://discord.com/api/webhooks/12/t?thread_id=7", "https://discord.com/api/v10/webhooks/12/t?thread_id=7"),
+        *((one, one) for one in ("https://discord.com.evil.example/api/webhooks/1/x", HOOK["hook_url"])),
+    ],
+)
+def test_the_url_asks_for_the_version_whose_pauses_are_seconds(hook: str, url: str) -> None:
+    assert the_request("discord", alert(), hook_url=hook).url == url
+
+
 def test_a_response_is_awaited_and_the_thread_is_named() -> None:
     assert the_request("discord", alert(), **HOOK).params == {"wait": "true"}
     named = the_request("discord", alert(), discord={"thread_id": "10987654321"}, **HOOK)
@@ -96,9 +112,18 @@ def test_a_rate_limit_pauses_the_target(answer: object, headers: dict[str, str],
     assert (result.reason, result.after_s) == (Reason.RATE_LIMITED, after_s)
 
 
-@pytest.mark.parametrize("code", [220001, 220002, 220003])
-def test_a_webhook_that_lacks_a_thread_rejects_no_alert(code: int) -> None:
-    result = outcome(400, {"message": "Webhooks posted to forum channels must have a thread", "code": code})
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"message": "Webhooks posted to forum channels must have a thread", "code": 220001},
+        {"code": 220003},
+        {"message": "Unknown Channel", "code": 10003},
+        {"message": "Thread is archived", "code": 50083},
+        {"code": 50035, "errors": {"username": {"_errors": [{"code": "USERNAME_INVALID_CONTAINS"}]}}},
+    ],
+)
+def test_what_is_the_same_for_every_alert_rejects_none(answer: object) -> None:
+    result = outcome(400, answer)
     assert isinstance(result, Retry)
     assert result.reason is Reason.GONE
 
@@ -106,6 +131,7 @@ def test_a_webhook_that_lacks_a_thread_rejects_no_alert(code: int) -> None:
 def test_a_refused_message_and_a_deleted_webhook() -> None:
     assert isinstance(outcome(400, {"code": 50035, "message": "Invalid Form Body"}), Rejected)
     assert isinstance(outcome(400, {"code": 2200011}), Rejected)
+    assert isinstance(outcome(400, {"code": 50035, "errors": {"embeds": {"0": {"title": {}}}}}), Rejected)
     assert outcome(404, {"code": 10015, "message": "Unknown Webhook"}).reason is Reason.GONE
     assert outcome(401, {"code": 50027}).reason is Reason.UNAUTHORIZED
 

@@ -144,7 +144,11 @@ def test_alert_text_is_neither_markup_nor_a_second_tag() -> None:
     hostile = "<img src=x onerror=alert(1)> [x](http://evil.example),admin"
     body = filed(alert(full_log=hostile, rule=rule(description=hostile, groups=[hostile])))
     assert "<" not in body["alert_title"] + body["alert_description"]
-    assert "](" not in body["alert_title"].replace("\\](", "").replace("\\]\\(", "")
+    assert "](" not in body["alert_title"] + body["alert_description"]
+    assert "\\" not in body["alert_title"] + body["alert_description"]  # the list of alerts shows HTML
+    assert body["alert_title"].endswith("[x]\u200b(http://evil.example),admin")
+    assert body["alert_description"].startswith("&#60;img src=x onerror=alert(1)&#62; &#91;x&#93;(http:")
+    assert filed(alert(full_log="&lt;b&gt;"))["alert_description"].startswith("&amp;lt;b&amp;gt;")
     assert body["alert_tags"].split(",")[-1] == hostile.replace(",", " ")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.outcome import Delivered, Reason, Rejected, Retry
-from tests.workers.integrations.examples import FIELDS, alert, response, service, the_body
+from tests.workers.integrations.examples import FIELDS, alert, response, rule, service, the_body
 
 HOOK = {"hook_url": "https://chat.example/hooks/x"}
 
@@ -27,6 +27,19 @@ def test_an_alert_is_one_attachment() -> None:
     assert attachment["color"] == "#e8590c"
     assert attachment["text"] == FIELDS["full_log"].replace("[", r"\[").replace("]", r"\]")
     assert attachment["fields"][1] == {"title": "Agent", "value": r"web01 \(001, 10.0.0.5\)", "short": True}
+
+
+def test_titles_and_names_of_fields_are_plain_text_as_mattermost_shows_them() -> None:
+    text = "sudo (uid_0) [x](http://e.vil) <!channel> @here R&D"
+    given = alert(rule=rule(description=text), data={"win": {"eventdata": {"a_b": "x_y"}}})
+    (attachment,) = the_body("mattermost", given, **HOOK)["attachments"]
+    plain = "sudo (uid_0) [x]~(http://e.vil) <~!channel> @~here R&D"
+    assert attachment["title"] == attachment["fallback"] == plain.replace("~", "\u200b")
+    assert "a_b" in {one["title"] for one in attachment["fields"]}
+    (own,) = the_body("mattermost", given, **HOOK, message={"fields": {"a_b & c": "{{ data.win.eventdata.a_b }}"}})[
+        "attachments"
+    ]
+    assert own["fields"] == [{"title": "a_b & c", "value": r"x\_y", "short": True}]
 
 
 def test_channel_name_and_icon_are_options() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.outcome import Delivered, Reason, Rejected, Retry
-from tests.workers.integrations.examples import FIELDS, NOW_S, alert, response, service, the_body
+from tests.workers.integrations.examples import FIELDS, NOW_S, alert, response, rule, service, the_body
 
 HOOK = {"hook_url": "https://chat.example/hooks/1/x"}
 
@@ -26,6 +26,12 @@ def test_an_alert_is_one_attachment() -> None:
     assert attachment["title"] == FIELDS["rule"]["description"]
     assert attachment["text"] == FIELDS["full_log"]
     assert attachment["fields"][0] == {"title": "Rule", "value": "5712 (level 10)", "short": True}
+
+
+def test_a_title_is_plain_text_as_rocket_chat_shows_it() -> None:
+    given = alert(rule=rule(description="sudo (uid_0) *x* [x](http://e.vil) @all"))
+    (attachment,) = the_body("rocketchat", given, **HOOK)["attachments"]
+    assert attachment["title"] == "sudo (uid_0) *x* [x]~(http://e.vil) @~all".replace("~", "\u200b")
 
 
 def test_channel_name_and_icon_are_options() -> None:

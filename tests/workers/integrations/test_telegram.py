@@ -71,6 +71,9 @@ def test_an_invalid_pause_is_ignored_or_bounded(seconds: object) -> None:
         "Bad Request: TOPIC_CLOSED",
         "Bad Request: group chat was upgraded to a supergroup chat",
         "Bad Request: not enough rights to send text messages to the chat",
+        "Bad Request: CHAT_RESTRICTED",
+        "Bad Request: CHAT_ADMIN_REQUIRED",
+        "[Error]: PEER_ID_INVALID",
     ],
 )
 def test_a_chat_that_takes_nothing_keeps_the_alerts(description: str) -> None:
@@ -88,3 +91,11 @@ def test_other_statuses_mean_what_they_say() -> None:
     assert failed(502, "Bad Gateway").reason is Reason.HTTP_5XX
     given = service("telegram", **BOT)
     assert given.interpret(alert(), given.build_calls(alert())[0], response(200, {"ok": True})) == Delivered()
+
+
+def test_html_that_telegram_does_not_know_keeps_the_alerts_until_the_template_is_corrected() -> None:
+    answer = {"ok": False, "error_code": 400, "description": 'Bad Request: can\'t parse entities: unsupported tag "br"'}
+    for message, expected in (({"text": "<br>"}, Retry), ({}, Rejected)):
+        given = service("telegram", **BOT, **({"message": message} if message else {}))
+        outcome = given.interpret(alert(), given.build_calls(alert())[0], response(400, answer))
+        assert type(outcome) is expected

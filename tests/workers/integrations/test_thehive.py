@@ -88,7 +88,8 @@ def test_a_message_of_the_operator_s_is_shown() -> None:
 def test_alert_text_is_no_markdown_and_no_second_tag() -> None:
     hostile = "![x](http://evil.example/x) <script>\n# title"
     body = filed(alert(full_log=hostile, rule=rule(description=hostile, groups=[hostile, ["x"], 7])))
-    assert "![" not in body["title"] + body["description"]
+    assert "![" not in body["description"]
+    assert body["title"] == "![x]\u200b(http://evil.example/x) <\u200bscript> # title"  # plain text: no backslashes
     assert "\n" not in body["title"] + "".join(body["tags"])
     assert "\n# title" not in body["description"]
 

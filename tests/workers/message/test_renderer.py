@@ -54,7 +54,10 @@ def test_a_template_that_fails_shows_the_default_message_with_a_note() -> None:
     )
 
 
-@pytest.mark.parametrize("link", ["javascript:alert(1)", "{{ full_log }}", "https://x.example/{{ full_log }}", "//x"])
+@pytest.mark.parametrize(
+    "link",
+    ["{{ 'javascript:alert(1)' }}", "{{ full_log }}", "https://x.example/{{ full_log }}", "{{ '//x' }}"],
+)
 def test_a_link_that_is_none_is_left_out(link: str) -> None:
     assert render({"link": link}).link == ""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from common.templates.values import text_of
 from workers.integrations.helpers.alert_fields import get, moment_of
 from workers.integrations.helpers.text_limits import truncate
+from workers.message.default import NO_DESCRIPTION
 from workers.message.digest import digest_pairs
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def cef(fields: Fields, level: float, digest: Digest | None = None) -> bytes:
         "Wazuh",
         "",
         _header(get(fields, "rule", "id"), MAX_SIGNATURE_CHARS),
-        _header(get(fields, "rule", "description"), MAX_NAME_CHARS),
+        _header(get(fields, "rule", "description"), MAX_NAME_CHARS) or NO_DESCRIPTION,  # CEF requires a name
         str(severity),
     ]
     extension = " ".join(f"{key}={_value(value)}" for key, value in _extension(fields, digest) if value)

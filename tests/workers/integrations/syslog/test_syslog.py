@@ -149,6 +149,7 @@ def test_no_text_breaks_out_of_its_field(description: str, log: str) -> None:
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", text)
     header, extension = split_cef(text)
     assert header[:5] + header[6:] == ["CEF:0", "Wazuh", "Wazuh", "", "1", "3"]
+    assert header[5]  # a name is required
     assert extension.keys() <= {"cs1", "cs1Label", "msg"} | set(re.findall(r"[A-Za-z0-9]+", log))
     assert (extension["cs1"], extension["cs1Label"]) == ("here", "location")
 
