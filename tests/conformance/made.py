@@ -208,13 +208,26 @@ def _alerts() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "file-no-agent", {name: value for name, value in file.items() if name != "agent"}
     yield "file-no-name", {**file, "agent": {"id": "001"}}
     yield "file-no-path", {**file, "syscheck": {"md5_after": MD5}}
+    dots = {"md5_after": "..", "sha1_after": "s", "path": "p"}
+    yield "dots", {**whole, "data": {"hostname": "."}, "syscheck": dots}
+    yield (
+        "long",
+        {**whole, "data": {"hostname": "x" * 8000}, "syscheck": {**SYSCHECK, "md5_after": f"{MD5} {'x' * 8000}"}},
+    )
+    yield "nul", {**whole, "data": {"hostname": "a\0b"}}
     yield "slash", {**whole, "data": {"hostname": "a.example/b?c#d", "srcip": "8.8.4.4"}}
     yield "odd", {**whole, "syscheck": {"md5_after": 5}, "data": {"hostname": "100%/x", "srcip": 134744072}}
 
 
 def _changes() -> Iterator[tuple[str, Case]]:
     yield from _of("virustotal", {"api_key": "k"}, _virustotal_answers(), {"timeout": (10, 0), "retries": (3, -1)})
-    urls = ("https://mv.example", "https://mv.example/?a=1", "https://mv.example/v1?k=x&y=", "https://mv.example/#x")
+    urls = (
+        "https://mv.example",
+        "https://mv.example/?a=1",
+        "https://mv.example/v1?k=x&y=",
+        "https://mv.example/#x",
+        "HTTPS://mv.example",
+    )
     yield from _of("maltiverse", {"api_key": "k"}, _maltiverse_answers(), {"hook_url": urls})
     ok = {"ok": [{"status": 200, "body": "ok"}]}
     ok |= {
