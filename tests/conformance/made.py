@@ -196,6 +196,24 @@ def deliveries() -> Iterator[Case]:
         for alert_name, alert in _alerts():
             case = {"alert": json.dumps(alert), "alert_file": "json", "queue": "ok", **changes}
             yield recorded({**case, "id": f"made-{case['integration']}-{alert_name}-{name}"})
+    yield from _odd_values()
+
+
+def _odd_values() -> Iterator[Case]:
+    """Values that Courier does not look up, one with a NUL, and an address in capitals."""
+    whole = dict(_alerts())["file"]
+    dots = {**whole, "data": {"hostname": "."}, "syscheck": {**SYSCHECK, "md5_after": ".."}}
+    long = {**whole, "data": {"hostname": "x" * 8000}, "syscheck": {**SYSCHECK, "md5_after": f"{MD5} {'x' * 8000}"}}
+    odd = {"dots": dots, "long": long, "nul": {**whole, "data": {"hostname": "a\0b"}}}
+    answers = {"virustotal": _virustotal_answers()["known"], "maltiverse": _maltiverse_answers()["known"]}
+    config = {"hook_url": "https://mv.example", "api_key": "k", "options": None, "timeout": 10, "retries": 3}
+    for (name, alert), (integration, responses) in product(odd.items(), answers.items()):
+        case = {"integration": integration, "alert": json.dumps(alert), "alert_file": "json", "queue": "ok"}
+        yield recorded({**case, "id": f"made-{integration}-{name}", "config": config, "responses": responses})
+    config = {**config, "hook_url": "HTTPS://mv.example"}
+    yield recorded(
+        {**case, "id": "made-capitals", "config": config, "responses": responses, "alert": json.dumps(whole)}
+    )
 
 
 def _alerts() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -208,13 +226,6 @@ def _alerts() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "file-no-agent", {name: value for name, value in file.items() if name != "agent"}
     yield "file-no-name", {**file, "agent": {"id": "001"}}
     yield "file-no-path", {**file, "syscheck": {"md5_after": MD5}}
-    dots = {"md5_after": "..", "sha1_after": "s", "path": "p"}
-    yield "dots", {**whole, "data": {"hostname": "."}, "syscheck": dots}
-    yield (
-        "long",
-        {**whole, "data": {"hostname": "x" * 8000}, "syscheck": {**SYSCHECK, "md5_after": f"{MD5} {'x' * 8000}"}},
-    )
-    yield "nul", {**whole, "data": {"hostname": "a\0b"}}
     yield "slash", {**whole, "data": {"hostname": "a.example/b?c#d", "srcip": "8.8.4.4"}}
     yield "odd", {**whole, "syscheck": {"md5_after": 5}, "data": {"hostname": "100%/x", "srcip": 134744072}}
 
