@@ -63,13 +63,8 @@ def end_of_status(status: int, name: str = "") -> str:
     """Say plainly what D9 makes of a status; a look-up's 404 is about what was asked for."""
     if (status, name) == (404, "virustotal"):
         return "dead http_4xx"
-    exact = {
-        401: "retry unauthorized",
-        403: "retry unauthorized",
-        404: "retry gone",
-        408: "retry timeout",
-        410: "retry gone",
-    }
-    exact |= {425: "retry http_5xx", 429: "retry rate_limited"}
+    exact = dict.fromkeys((401, 402, 403), "retry unauthorized")
+    exact |= dict.fromkeys((404, 405, 406, 410, 415, 421, 426, 451), "retry gone")
+    exact |= {408: "retry timeout", 425: "retry http_5xx", 429: "retry rate_limited"}
     by_hundreds = {2: "delivered", 3: "dead redirect", 4: "dead http_4xx", 5: "retry http_5xx"}
     return exact.get(status) or by_hundreds.get(status // 100, "retry invalid_response")

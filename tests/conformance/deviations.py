@@ -122,7 +122,7 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "C11": {"deliveries": (lookups.goes_without_groups, composed.goes_without)},
     "C12": {"deliveries": (lookups.accepts_malformed_blacklist,)},
     "C13": {"deliveries": (composed.skips_lookups_without_agent,)},
-    "C14": {"deliveries": (composed.quotes_values,)},
+    "C14": {"deliveries": (composed.quotes_values, composed.leaves_out_dot_segments)},
     "C15": {"deliveries": (composed.refuses_settings,)},
     "C16": {"deliveries": (lookups.sends_partial_verdict,)},
     "C17": {"deliveries": (composed.makes_lookups_despite_limits,)},
@@ -133,12 +133,13 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "C22": {"tail": (partial(tail.keeps_reading_after, "delete"),)},
     "C23": {"tail": (partial(tail.keeps_reading_after, "rotate"),)},
     "C27": {"config": (partial(config.refuses, "max_log"),), "filters": (partial(filters.refuses, "max_log"),)},
-    "C31": {"deliveries": (messages.cuts_long_texts,)},
+    "C31": {"deliveries": (messages.cuts_long_texts, composed.leaves_out_long_values)},
     "C32": {
         "filters": (filters.accepts_whole_alerts,),
         "alert_text": (text.accepts_whole_alerts,),
         "tail": (tail.accepts_whole_alerts,),
     },
+    "C33": {"deliveries": (composed.ignores_the_case_of_the_scheme,)},
 }
 """Id → family → predicates."""
 

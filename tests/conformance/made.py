@@ -196,6 +196,24 @@ def deliveries() -> Iterator[Case]:
         for alert_name, alert in _alerts():
             case = {"alert": json.dumps(alert), "alert_file": "json", "queue": "ok", **changes}
             yield recorded({**case, "id": f"made-{case['integration']}-{alert_name}-{name}"})
+    yield from _odd_values()
+
+
+def _odd_values() -> Iterator[Case]:
+    """Values that Courier does not look up, one with a NUL, and an address in capitals."""
+    whole = dict(_alerts())["file"]
+    dots = {**whole, "data": {"hostname": "."}, "syscheck": {**SYSCHECK, "md5_after": ".."}}
+    long = {**whole, "data": {"hostname": "x" * 8000}, "syscheck": {**SYSCHECK, "md5_after": f"{MD5} {'x' * 8000}"}}
+    odd = {"dots": dots, "long": long, "nul": {**whole, "data": {"hostname": "a\0b"}}}
+    answers = {"virustotal": _virustotal_answers()["known"], "maltiverse": _maltiverse_answers()["known"]}
+    config = {"hook_url": "https://mv.example", "api_key": "k", "options": None, "timeout": 10, "retries": 3}
+    for (name, alert), (integration, responses) in product(odd.items(), answers.items()):
+        case = {"integration": integration, "alert": json.dumps(alert), "alert_file": "json", "queue": "ok"}
+        yield recorded({**case, "id": f"made-{integration}-{name}", "config": config, "responses": responses})
+    config = {**config, "hook_url": "HTTPS://mv.example"}
+    yield recorded(
+        {**case, "id": "made-capitals", "config": config, "responses": responses, "alert": json.dumps(whole)}
+    )
 
 
 def _alerts() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -214,7 +232,13 @@ def _alerts() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _changes() -> Iterator[tuple[str, Case]]:
     yield from _of("virustotal", {"api_key": "k"}, _virustotal_answers(), {"timeout": (10, 0), "retries": (3, -1)})
-    urls = ("https://mv.example", "https://mv.example/?a=1", "https://mv.example/v1?k=x&y=", "https://mv.example/#x")
+    urls = (
+        "https://mv.example",
+        "https://mv.example/?a=1",
+        "https://mv.example/v1?k=x&y=",
+        "https://mv.example/#x",
+        "HTTPS://mv.example",
+    )
     yield from _of("maltiverse", {"api_key": "k"}, _maltiverse_answers(), {"hook_url": urls})
     ok = {"ok": [{"status": 200, "body": "ok"}]}
     ok |= {

@@ -17,7 +17,24 @@ KINDS = {
     "filters": {"C6", "C32", "D15"},
     "alert_text": {"C6", "C32"},
     "tail": {"C6", "C32"},
-    "deliveries": {"D4", "D9", "D11", "D12", "D17", "C7", "C8", "C11", "C12", "C13", "C14", "C15", "C16", "C17"},
+    "deliveries": {
+        "D4",
+        "D9",
+        "D11",
+        "D12",
+        "D17",
+        "C7",
+        "C8",
+        "C11",
+        "C12",
+        "C13",
+        "C14",
+        "C15",
+        "C16",
+        "C17",
+        "C31",
+        "C33",
+    },
 }
 """The deviations that the made cases show."""
 

@@ -45,6 +45,9 @@ MAX_DEDUP_KEY_CHARS: Final = 255
 MAX_SUMMARY_CHARS: Final = 1_024
 """Characters (as above)."""
 
+MAX_NOTE_CHARS: Final = 400
+"""Characters of a note that a template failed; the summary leaves room for it."""
+
 MESSAGE_LIMITS: Final = Limits(title=MAX_SUMMARY_CHARS)
 
 MAX_EVENT_BYTES: Final = 512_000
@@ -78,7 +81,9 @@ class PagerDuty(SinglePost):
         if self._messages.given:
             message = self._messages.render(alert, fields)
             if message.note:
-                event["payload"]["summary"] = f"{event['payload']['summary']} [{message.note}]"
+                note = f" [{truncate(message.note, MAX_NOTE_CHARS)}]"
+                summary = truncate(str(event["payload"]["summary"]), MAX_SUMMARY_CHARS - len(note))
+                event["payload"]["summary"] = f"{summary}{note}"
             elif "title" in self._messages.given:
                 event["payload"]["summary"] = message.title
             if message.link:

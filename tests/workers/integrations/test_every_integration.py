@@ -29,10 +29,8 @@ EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278ab
 def plain_meaning(status: int) -> tuple[type, Reason | None]:
     """Say what D9 makes of a status, without the table under test."""
     special = {
-        401: (Retry, Reason.UNAUTHORIZED),
-        403: (Retry, Reason.UNAUTHORIZED),
-        404: (Retry, Reason.GONE),
-        410: (Retry, Reason.GONE),
+        **dict.fromkeys((401, 402, 403), (Retry, Reason.UNAUTHORIZED)),
+        **dict.fromkeys((404, 405, 406, 410, 415, 421, 426, 451), (Retry, Reason.GONE)),
         408: (Retry, Reason.TIMEOUT),
         425: (Retry, Reason.HTTP_5XX),
         407: (Retry, Reason.CONNECTION_FAILED),

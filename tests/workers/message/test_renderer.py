@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -134,6 +135,10 @@ def test_pagerduty_takes_the_summary_and_the_link() -> None:
     assert body["payload"]["custom_details"] == FIELDS
     failed = the_body("pagerduty", alert(), message={"title": "{{ 1 / 0 }}"}, api_key="k")
     assert failed["payload"]["summary"].startswith(f"{FIELDS['rule']['description']} [Courier shows the default")
+    long = alert(rule=rule(description="x" * 1025))
+    summary = the_body("pagerduty", long, message={"title": "{{ 1 / 0 }}"}, api_key="k")["payload"]["summary"]
+    assert len(summary) == 1024
+    assert re.search(r"x… \[Courier shows the default [^\]]+\]\Z", summary)
 
 
 def test_shuffle_takes_title_and_text() -> None:

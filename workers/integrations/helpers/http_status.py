@@ -5,8 +5,10 @@
     425 and 5xx http_5xx           retry
     407 connection_failed          retry: the proxy refused our credentials; the target did not see the request
     429 rate_limited               retry
-    401, 403 unauthorized          retry: a wrong credential affects every alert, so no alert is rejected for it
-    404, 410 gone                  retry: a wrong address affects every alert, so no alert is rejected for it
+    401, 402, 403 unauthorized     retry: a wrong credential affects every alert, so no alert is rejected for it
+    404 to 406, 410, 415, 421, 426, 451
+        gone                       retry: a wrong address affects every alert, so no alert is rejected for it. Web
+                                   servers respond 405 to a POST to a wrong path
     3xx redirect                   rejected: a POST would be repeated as a GET without its body
     other 4xx http_4xx             rejected
     anything else invalid_response retry: no server sends it on purpose
@@ -44,11 +46,11 @@ if TYPE_CHECKING:
 
 EXACT: Final = {
     401: Reason.UNAUTHORIZED,
+    402: Reason.UNAUTHORIZED,  # the account is not paid for
     403: Reason.UNAUTHORIZED,
-    404: Reason.GONE,
+    **dict.fromkeys((404, 405, 406, 410, 415, 421, 426, 451), Reason.GONE),
     407: Reason.CONNECTION_FAILED,  # the proxy refused our credentials; the request is not at fault
     408: Reason.TIMEOUT,
-    410: Reason.GONE,
     425: Reason.HTTP_5XX,
     429: Reason.RATE_LIMITED,
 }

@@ -29,6 +29,7 @@ def outcome(given: Response) -> Outcome:
         (401, Reason.UNAUTHORIZED),
         (403, Reason.UNAUTHORIZED),
         (404, Reason.GONE),
+        (405, Reason.GONE),
         (407, Reason.CONNECTION_FAILED),
         (408, Reason.TIMEOUT),
         (410, Reason.GONE),
@@ -46,7 +47,7 @@ def test_temporary_statuses_are_retried(status: int, reason: Reason) -> None:
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(301, Reason.REDIRECT), *((status, Reason.HTTP_4XX) for status in (400, 405, 409, 413, 415, 422))],
+    [(301, Reason.REDIRECT), *((status, Reason.HTTP_4XX) for status in (400, 409, 413, 422, 431))],
 )
 def test_permanent_statuses_are_rejected(status: int, reason: Reason) -> None:
     assert outcome(response(status)) == Rejected(reason, f"HTTP {status}")
