@@ -164,7 +164,7 @@ def test_a_search_can_be_ended_at_each_block_and_closes_its_files(tmp_path: Path
         if allowed < 0:
             raise TimeoutError
 
-    def search() -> Line | Missing:
+    def search() -> tuple[Line, ...] | Missing:
         with closing(AlertLog(log.path, max_line_bytes=MIB, before_read=before_read)) as source:
             return find_alert(source, f"{START_S + 900}.900", "")
 
