@@ -39,6 +39,7 @@ def test_unreadable_ossec_conf_names_the_user(tmp_path: Path, monkeypatch: pytes
     def denied(path: Path, _mode: str) -> None:  # the tests may run as root, who can read everything
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
+    (tmp_path / "ossec.conf").touch()
     monkeypatch.setattr("pathlib.Path.open", denied)
     with pytest.raises(ConfigError, match=r"ossec.conf: cannot be read: Permission denied for user \d+ and group \d+"):
         read_ossec_conf(tmp_path / "ossec.conf")

@@ -131,8 +131,8 @@ def closing(target: Recorder) -> list[str]:
         (["--match", "rule.id == 1", "--for", "2h", "--reason", "x"], "--match, column 9"),
         (["--match", "@noisy", "--for", "2h", "--reason", "x"], "known only there"),
         (["--rule", "1", "--integration", "slakc", "--for", "2h", "--reason", "x"], "unknown integration 'slakc'"),
-        (["--rule", "1", "--for", "2h", "--reason", ""], "length >= 1 - at --reason"),
-        (["--rule", "1", "--for", "9999999d", "--reason", "x"], "- at --for or --until"),
+        (["--rule", "1", "--for", "2h", "--reason", ""], "--reason is empty"),
+        (["--rule", "1", "--for", "9999999d", "--reason", "x"], "--for or --until is too late"),
         (["--rule", "1", "--for", "2h"], "Missing option '--reason'"),
     ],
 )
