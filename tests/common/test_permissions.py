@@ -36,10 +36,9 @@ def test_other_os_errors_keep_the_system_text() -> None:
 
 
 def test_unreadable_ossec_conf_names_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(path: Path, _mode: str) -> None:  # the tests may run as root, who can read everything
+    def denied(path: Path, _flags: int) -> None:  # the tests may run as root, who can read everything
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    (tmp_path / "ossec.conf").touch()
-    monkeypatch.setattr("pathlib.Path.open", denied)
+    monkeypatch.setattr("producer.ossec_conf._open", denied)
     with pytest.raises(ConfigError, match=r"ossec.conf: cannot be read: Permission denied for user \d+ and group \d+"):
         read_ossec_conf(tmp_path / "ossec.conf")
