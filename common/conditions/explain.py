@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isinf
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -98,6 +99,8 @@ def _unsuitable(test: Exists | Comparison, values: list[Any]) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, float) and isinf(value):  # JSON has no infinity: it was 1e400 or a thousand digits
+        return "a number above 1.8e308" if value > 0 else "a number below -1.8e308"
     text = text_of(value)
     if text is None:
         return "an object"

@@ -33,6 +33,7 @@ from ops.cli.options import (
 )
 from ops.cli.render import request_lines
 from producer.configuration import read_configuration
+from producer.filters.decode import InvalidAlert, decode_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -96,7 +97,7 @@ def command(
         raise click.UsageError("--level is for the built-in alert; the file of --alert has its own level")
     wanted = [] if every else combined(ids, words)
     alert = (
-        marked_alert(one_alert(stream.read()))
+        _marked(stream)
         if stream
         else sample_alert(datetime.now(UTC), node=settings.producer.node, level=LEVEL if level is None else level)
     )
@@ -117,6 +118,16 @@ def command(
                 raise CourierError("there is no integration to test; is the producer running? See `courier status`")
     if failed:
         raise CourierError(f"not delivered: {', '.join(failed)}")
+
+
+def _marked(stream: IO[bytes]) -> bytes:
+    """Return the alert of a file, marked as a test. Raises CourierError for what the producer would reject."""
+    raw = one_alert(stream.read())
+    try:
+        decode_line(raw)
+    except InvalidAlert as bad:
+        raise CourierError(f"{getattr(stream, 'name', 'the input')} is not an alert ({bad}); nothing was sent") from None
+    return marked_alert(raw)
 
 
 def _direct(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from common.conditions import explain_condition, parse_condition, parse_named_conditions
+from producer.filters.decode import decode_alert
 from tests.common.conditions.examples import ALERT, data
 
 
@@ -26,6 +27,15 @@ from tests.common.conditions.examples import ALERT, data
 )
 def test_a_term_says_what_it_saw(text: str, line: str) -> None:
     assert str(explain_condition(parse_condition(text), ALERT)) == line
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [("1e400", "n > 3: saw a number above 1.8e308: yes"), ("-" + "9" * 5_000, "n > 3: saw a number below -1.8e308: no")],
+)
+def test_a_number_beyond_doubles_is_no_word(written: str, line: str) -> None:
+    alert = decode_alert(b'{"n": %s}' % written.encode())
+    assert str(explain_condition(parse_condition("n > 3"), alert)) == line
 
 
 def test_the_first_term_that_does_not_hold_decides() -> None:

@@ -270,6 +270,15 @@ def test_direct_needs_neither_redis_nor_a_worker(tmp_path: Path) -> None:
     system.target.close()
 
 
+def test_refuses_what_the_producer_would_reject(tmp_path: Path) -> None:
+    file = tmp_path / "alert.json"
+    for content, why in ((b"[1]", "not_an_object"), (b'{"rule": {"id": "1"', "invalid_json"), (b"{}", "no_rule")):
+        file.write_bytes(content)
+        ended = run("slack", "--alert", str(file), environment={"COURIER_REDIS_URL": "redis://127.0.0.1:1"})
+        assert f"{file} is not an alert ({why}: " in ended.error
+        assert ended.error.endswith("; nothing was sent")
+
+
 def test_says_that_no_worker_serves_it(server: EmbeddedServer, client: redis.Redis) -> None:
     client.hset("courier:integrations", mapping={"slack": "sealed", "version": 1})
     environment = {"COURIER_REDIS_URL": server.url}
