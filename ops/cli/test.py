@@ -126,7 +126,8 @@ def _marked(stream: IO[bytes]) -> bytes:
     try:
         decode_line(raw)
     except InvalidAlert as bad:
-        raise CourierError(f"{getattr(stream, 'name', 'the input')} is not an alert ({bad}); nothing was sent") from None
+        file = getattr(stream, "name", "the input")
+        raise CourierError(f"{file} is not an alert ({bad}); nothing was sent") from None
     return marked_alert(raw)
 
 
