@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from redis.exceptions import ResponseError
+
 from common.connection.errors import NO_CLUSTER, as_ledger_errors
 from common.errors import LedgerMisconfigured, LedgerUnavailable
 
@@ -38,11 +40,13 @@ def check(client: Redis) -> list[str]:
 
 
 def disk_error(client: Redis) -> str:
-    """Return why Redis refuses all writes, '' if it does not."""
+    """Return why Redis refuses all writes, '' if it does not. Raises LedgerUnavailable if it does not respond."""
     try:
         with as_ledger_errors():
             client.ping()
     except LedgerUnavailable as error:
+        if not isinstance(error.__cause__, ResponseError):
+            raise
         return str(error)
     return ""
 

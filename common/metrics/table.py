@@ -204,7 +204,10 @@ TABLE: Final = (
         "courier_config_loaded_timestamp_seconds", _GAUGE, "node", "time at which the active ossec.conf was loaded"
     ),
     _exporter(
-        "courier_config_ok", _GAUGE, "node", "1 if the whole current ossec.conf is active; 0 if any of it was rejected"
+        "courier_config_ok",
+        _GAUGE,
+        "node",
+        "1 if all of the current configuration is active; 0 if any of it was rejected",
     ),
     # the server
     _exporter("courier_redis_memory_bytes", _GAUGE, "", "memory used by Redis"),

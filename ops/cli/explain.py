@@ -60,9 +60,9 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Tell what became of an alert, for each integration.
+    """Show what became of an alert, for each integration.
 
-    Give the id of an alert (such as 1764000000.123) or of a delivery. For each integration, the output tells what every
+    Give the id of an alert (such as 1764000000.123) or of a delivery. For each integration, the output shows what every
     filter and condition saw, and what became of the delivery: waiting and why, in flight, dead, delivered, or not read
     yet. It runs beside the manager's files, like the producer. If Redis does not answer, it explains only the filters.
 

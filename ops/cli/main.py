@@ -41,7 +41,7 @@ COMMANDS: Final = {
     "release": "Send the deliveries that a window holds now.",
     "silence": "Do not send some alerts for a time; they are counted.",
     "dead": "List, show, replay, discard, export or import dead letters.",
-    "explain": "Tell what became of an alert, or why it did not match.",
+    "explain": "Show what became of an alert, or why it did not match.",
     "replay-log": "Queue alerts of a past period again, from the archived log.",
     "preview": "Count what other filters would match in the archived log.",
     "check": "Check ossec.conf, scripts, settings and paths.",

@@ -171,7 +171,7 @@ def show(settings: Settings, silence_id: str, *, as_json: bool) -> None:
 @server_options
 @pass_settings
 def end(settings: Settings, ids: tuple[str, ...]) -> None:
-    """End silences now. Those of a courier.toml are ended there."""
+    """End silences now. To end one of courier.toml, remove it from the file."""
     with open_session(settings) as session:
         for silence_id in ids:
             find(session, silence_id)

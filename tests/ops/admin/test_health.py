@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from click.testing import CliRunner
 
-from common.errors import Unhealthy
+from common.errors import LedgerUnavailable, Unhealthy
 from common.ledger import Ledger
 from common.reports.producer import ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
-from ops.cli.main import courier
+from ops.cli.main import courier, exit_code
 from workers.process_identity import ProcessIdentity, of_child, this_process
 
 if TYPE_CHECKING:
@@ -54,6 +54,14 @@ def test_process_is_healthy_while_its_report_is_recent(client: redis.Redis) -> N
     for question in (["producer", "--node", "n"], ["worker", "--name", "http", "--host", "host"]):
         with pytest.raises(Unhealthy, match="last reported 31 s ago; see its log"):
             health(*question)
+
+
+def test_health_without_redis_exits_with_75(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COURIER_REDIS_URL", f"unix://{tmp_path}/no-server")
+    for question in (["producer", "--node", "n"], ["worker", "--name", "http"]):
+        with pytest.raises(LedgerUnavailable) as caught:
+            health(*question)
+        assert exit_code(caught.value) == 75
 
 
 def test_producer_that_cannot_read_the_alert_log_is_unhealthy(
