@@ -19,13 +19,16 @@ from common.errors import SettingsError
 WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 """If a file has an access control list, the group bits are the maximum that the list grants (acl(5))."""
 
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+"""The longest file of settings or of a secret that is read: ten thousand integrations take less."""
+
 _MAX_LINKS: Final = 40
 """Linux follows no more links to a file (path_resolution(7))."""
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
-def read_trusted(path: Path, called: str) -> bytes:
+def read_trusted(path: Path, called: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return the content of a file that only root and the current user can write.
 
     The check includes the folder of the file and, if it is a link, the folders of all links that lead to the file,
@@ -33,7 +36,7 @@ def read_trusted(path: Path, called: str) -> bytes:
     and secrets, are trusted: root created them, and the owners and modes inside can be those of another machine.
 
     Raises OSError if the file cannot be read. Raises SettingsError, whose text starts with `called`, if other users can
-    write it.
+    write it or if it has more than `max_bytes`.
     """
     path.stat()  # raises if the file is missing; then its folder does not matter
     real, mounts = path.resolve(), _read_only_mounts()
@@ -43,7 +46,10 @@ def read_trusted(path: Path, called: str) -> bytes:
     with path.open("rb") as file:
         if not mounts & {real, real.parent}:
             refuse_other_writers(real, os.fstat(file.fileno()), called)
-        return file.read()
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:  # such as /dev/zero, which never ends
+        raise SettingsError(f"{called}: {path} has more than {max_bytes:,} bytes; name the right file")
+    return content
 
 
 def _folders(path: Path) -> set[Path]:

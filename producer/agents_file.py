@@ -63,7 +63,7 @@ def read_agents(path: Path) -> AgentGroups:
         if (size := status.st_size) > MAX_BYTES:
             problem = f"has {size:,} bytes, at most {MAX_BYTES:,} are allowed: export only id, name and group"
             raise ConfigError(problem, file=str(path))
-        content = read_trusted(path, "agents.file")
+        content = read_trusted(path, "agents.file", MAX_BYTES)
     except OSError as error:
         raise ConfigError(f"agents.file cannot be read: {explain(error)}", file=str(path)) from None
     except SettingsError as error:

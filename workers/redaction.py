@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
 
 MIN_CREDENTIAL_CHARS: Final = 4
-"""Minimum length of an option or of a URL's password to be masked: shorter ones occur in ordinary text."""
+"""Minimum length of anything to be masked: a key of one letter would mask that letter in every text."""
 
 MIN_PART_CHARS: Final = 6
 """Minimum length of a part of a URL, a word of a longer secret and the value of a variable to be masked."""
@@ -134,6 +134,10 @@ def secrets_of(
     block: Integration, policy: Policy | None = None, environ: Mapping[str, str] = os.environ
 ) -> Iterator[str]:
     """Yield every text that must not appear in the output of this block's calls; some appear more than once."""
+    return (text for text in _all_secrets(block, policy, environ) if len(text) >= MIN_CREDENTIAL_CHARS)
+
+
+def _all_secrets(block: Integration, policy: Policy | None, environ: Mapping[str, str]) -> Iterator[str]:
     if block.api_key:
         yield block.api_key.reveal().strip()
     others = [policy.endpoint, policy.proxy] if policy else []

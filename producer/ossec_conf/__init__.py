@@ -7,6 +7,7 @@ outside of the blocks is a warning.
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,10 @@ __all__ = ["MAX_FILE_BYTES", "ConfigWarning", "Configuration", "RefusedBlock", "
 
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 """A larger file is not an ossec.conf: that of a big manager has a few hundred kilobytes."""
+
+
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""The first bytes of a file that an editor on Windows saved as "Unicode"."""
 
 
 def read_ossec_conf(path: Path, references: SecretReferences | None = None) -> Configuration:
@@ -65,6 +70,8 @@ def parse_ossec_conf(content: bytes, *, file: str, references: SecretReferences 
     if len(content) > MAX_FILE_BYTES:
         problem = f"is larger than {MAX_FILE_BYTES // 1024**2} MiB: not an ossec.conf"
         raise ConfigError(problem, file=file)
+    if content.startswith(_UTF_16):
+        raise ConfigError("is UTF-16, which the manager cannot read either: save it as UTF-8", file=file)
     translation = to_xml(content)
     found = find_blocks(translation.xml, file)
     readings = [read_block(block, file, references) for block in found.blocks]

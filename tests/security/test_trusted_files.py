@@ -274,6 +274,14 @@ def test_root_uses_the_state_folder_of_the_user_of_courier_up(tmp_path: Path) ->
     assert state_dir.redis_url(found) == "unix:///run/x.sock"
 
 
+def test_an_endless_file_of_settings_or_of_a_secret_is_refused(tmp_path: Path) -> None:
+    zero, environment = Path("/dev/zero"), {"COURIER_REDIS_URL_FILE": "/dev/zero"}
+    with pytest.raises(SettingsError, match=r"/dev/zero has more than 4,194,304 bytes; name the right file"):
+        load_settings(cwd=tmp_path, environment={}, file=zero)
+    with pytest.raises(SettingsError, match=r"/dev/zero has more than 4,194,304 bytes"):
+        load_settings(cwd=tmp_path, environment=environment, file=None)
+
+
 def test_a_secret_key_that_others_can_write_is_refused(tmp_path: Path) -> None:
     load_cipher(None, tmp_path)
     (tmp_path / "secret.key").chmod(0o666)

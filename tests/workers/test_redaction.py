@@ -104,6 +104,13 @@ def test_secret_environment_variables_are_masked() -> None:
     assert native.text(said) == f"{MASK} {MASK} abcdef {MASK} {MASK} internal.example proxy:3128 1"
 
 
+def test_secrets_of_fewer_than_four_characters_are_not_masked() -> None:
+    said = "the service at api.example denied a request: bad key"
+    short = redactor(api_key="e", hook_url="https://a:b@h.example/k?a=b", options='{"pin": "key"}')
+    assert short.text(said) == said
+    assert redactor(api_key="evil").text("evil e") == f"{MASK} e"
+
+
 def test_text_without_secrets_is_unchanged() -> None:
     options = json.dumps(SHOWN | {"tags": ["a", "on", "no"]})
     said = f"{json.dumps(SHOWN)} at hooks.example: no services, Bearer expected"

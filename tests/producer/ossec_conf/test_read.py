@@ -298,12 +298,15 @@ def test_unreadable_files(tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b" " * (MAX_FILE_BYTES + 1))
     os.mkfifo(tmp_path / "pipe")
+    utf_16 = tmp_path / "utf-16"
+    utf_16.write_text(WHOLE, "utf-16")
     for path, problem in [
         (tmp_path / "none", "there is no such file"),
         (tmp_path, "cannot be read: Is a directory"),
         (Path("a\0b"), "cannot be read"),
         (large, "is larger than 4 MiB"),
         (tmp_path / "pipe", "is a pipe"),
+        (utf_16, "save it as UTF-8"),
     ]:
         with pytest.raises(ConfigError, match=problem):
             read_ossec_conf(path)
