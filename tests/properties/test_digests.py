@@ -17,7 +17,7 @@ from msgspec import structs
 
 from common.ledger import Commit, Full, Ledger, Settlement, SettleOutcome, Stale, Stored, Unaccounted, unaccounted
 from common.settings.digest import Digest
-from producer.digests import Folder
+from producer.digests.folder import Folder
 from producer.filters.decode import decode_alert
 from tests.support.fakes import SLACK, Clock
 

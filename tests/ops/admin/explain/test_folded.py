@@ -17,7 +17,7 @@ from ops.admin.explain.ledger import LedgerState
 from ops.admin.session import open_session
 from producer.alertlog import AlertLog
 from producer.configuration import read_configuration
-from producer.digests import folder_of
+from producer.digests.folder import folder_of
 from producer.filters.decode import decode_alert
 from tests.support.fakes import Clock
 from tests.support.processes import alert

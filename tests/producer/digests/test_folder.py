@@ -20,8 +20,8 @@ from common.ledger.digest_types import (
     MAX_VALUE_BYTES,
     MAX_VALUES,
 )
-from producer.digest_parts import base_of, group_values, sample_of, top_value
-from producer.digests import WHOLE, Folder
+from producer.digests.folder import WHOLE, Folder
+from producer.digests.parts import base_of, group_values, sample_of, top_value
 from producer.filters.decode import decode_alert
 from tests.support.fakes import SLACK, Clock, CommitOnly
 from tests.support.world import SLACK_BLOCK, World
