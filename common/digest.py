@@ -38,8 +38,8 @@ _is_digest_id: Final = re.compile(
     r"digest:(?P<group>[0-9a-f]{8}:(?:held[0-9]{1,16}:)?(?:[0-9a-f]{32}|others)):(?P<from>[0-9]{1,16}):[0-9a-f]{8}(?:\+.*)?",
     re.DOTALL,
 ).fullmatch
-"""The name of the group (`producer/digests.py`), the beginning of the window in ms, the beginning of a checksum of the
-digest, and a suffix: `+fallback:ID`."""
+"""The name of the group (`producer/digests/folder.py`), the beginning of the window in ms, the beginning of a checksum
+of the digest, and a suffix: `+fallback:ID`."""
 
 _starts_with_count: Final = re.compile(r"([0-9]{1,16}) more(?:: | alerts)").match
 """The description that `digests.lua` writes."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from common.registry.published import PublishedRegistry
     from producer.cursors.subscription import Commits, Subscription
     from producer.holds import Holds
-    from producer.reading import Reading
+    from producer.read_result import ReadResult
 
 COALESCE_FROM: Final = 4
 """While there is more to read, an integration with at least this many matches is dispatched when they fill a task, or
@@ -44,7 +44,7 @@ class Committer:
         return is_due
 
     def commit(
-        self, subscriptions: Iterable[Subscription], reading: Reading, after: str, now_s: float, *, flush: bool
+        self, subscriptions: Iterable[Subscription], reading: ReadResult, after: str, now_s: float, *, flush: bool
     ) -> int:
         """Commit and release; return the number of new deliveries. With `flush`, no integration is left for later.
 

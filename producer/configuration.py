@@ -22,10 +22,10 @@ from common.windows import hold_problem
 from producer.agents_file import read_agents
 from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
 from producer.filters.conditions import use_agent_groups
-from producer.origins import TableSection, TableValue, config_error, file_and_line, origin_in
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.secret_references import SecretReferences
 from producer.section_checks import SectionProblem, located, read_sections
+from producer.setting_origins import TableSection, TableValue, config_error, file_and_line, origin_in
 from producer.silence_tables import compile_silences
 from producer.table_checks import table_problems
 

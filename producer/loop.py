@@ -12,7 +12,7 @@ from common.logs import Condition
 from common.reports.producer import EXCEPTED, ForeignWrite
 from producer.committer import Committer
 from producer.cursors.assignment import assign_cursors
-from producer.digests import set_folders
+from producer.digests.folder import set_folders
 from producer.foreign_writes import ForeignWrites
 from producer.group_commit import GroupWindow
 from producer.holds import Holds

@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from common.reports.producer import REJECTED, WRONG_TYPE
+from producer.broken_lines import recover_alerts
 from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
 from producer.line_counter import LineCounter
-from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from producer.filters.agents import AgentGroups
     from producer.filters.index import MatchResult
     from producer.quarantine import Quarantine
-    from producer.reading import Reading
+    from producer.read_result import ReadResult
     from producer.silences import RunningSilences
     from producer.source import Batch, Line
 
@@ -57,7 +57,7 @@ class Matcher:
         """The counters since the last report."""
         return self._line_counter.counts
 
-    def match(self, batch: Batch, reading: Reading) -> int:
+    def match(self, batch: Batch, reading: ReadResult) -> int:
         """Add what each integration matches and does not get, and count the lines. Return the size of matches in bytes.
 
         What an integration does not get is counted with the commit, since a line can be read again.
@@ -81,9 +81,9 @@ class Matcher:
         self._line_counter.count(batch.lines, number)
         return size
 
-    def _match_damaged(self, line: Line, bad: InvalidAlert, reading: Reading) -> int:
+    def _match_damaged(self, line: Line, bad: InvalidAlert, reading: ReadResult) -> int:
         """Add the whole alerts on an invalid line, and quarantine the line. Return the size of its matches in bytes."""
-        whole, size = salvage_alerts(line), 0
+        whole, size = recover_alerts(line), 0
         reading.correct(line, -1)
         for part in whole:
             with suppress(InvalidAlert):
@@ -104,7 +104,7 @@ class Matcher:
         self.counts[f"{REJECTED}{reason}"] += 1
         self._quarantine.add(reason, detail, sample)
 
-    def _add(self, found: MatchResult, line: Line, reading: Reading) -> int:
+    def _add(self, found: MatchResult, line: Line, reading: ReadResult) -> int:
         """Add the result for one line. Return its size in bytes, 0 if no integration gets it."""
         matches = reading.matches
         for integration_id in found.excepted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from producer.reading import Reading
+from producer.read_result import ReadResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,12 +21,12 @@ cost it half as much as four times one batch (`ops.bench.folding`). Only matchin
 """
 
 
-def read_ahead(source: Source, matcher: Matcher, cursor: str, folding: Collection[str]) -> tuple[Reading, str, bool]:
+def read_ahead(source: Source, matcher: Matcher, cursor: str, folding: Collection[str]) -> tuple[ReadResult, str, bool]:
     """Return what each integration gets and does not get, the cursor behind it, and whether that is the end.
 
     `folding` are the ids of the integrations whose alerts are folded.
     """
-    reading, size = Reading(), 0
+    reading, size = ReadResult(), 0
     for _ in range(MAX_READS_PER_COMMIT):
         batch = source.read(cursor, BATCH_BYTES)
         size += matcher.match(batch, reading)

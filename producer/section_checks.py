@@ -20,7 +20,7 @@ from common.settings.message import MESSAGE, MessageTemplates
 from common.settings.schema import INTEGRATIONS
 from common.settings.sources import dotted
 from common.templates.source import TemplateSource
-from producer.origins import origin_in
+from producer.setting_origins import origin_in
 from producer.table_checks import condition_problems
 
 if TYPE_CHECKING:

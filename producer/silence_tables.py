@@ -8,7 +8,7 @@ from common.settings.silences import REQUIRED, SILENCES
 from common.settings.sources import dotted
 from common.silences import FileSilence
 from common.silences.model import limit_problems
-from producer.origins import origin_in
+from producer.setting_origins import origin_in
 from producer.table_checks import condition_problems
 
 if TYPE_CHECKING:

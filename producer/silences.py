@@ -23,7 +23,7 @@ from common.silences import (
     write_silence,
 )
 from producer.filters.decode import decode_alert
-from producer.reading import Silenced
+from producer.read_result import Silenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from common.silences import Silence
     from producer.config_file import ConfigFile
     from producer.cursors.subscription import Subscription
-    from producer.reading import Reading
+    from producer.read_result import ReadResult
     from producer.source import Line
 
 CLOSE_AFTER_MS: Final = 2_000
@@ -68,7 +68,7 @@ class RunningSilences:
         }
         self._by_integration = {i: found for i, found in about.items() if found}
 
-    def apply(self, ids: Sequence[str], line: Line, reading: Reading) -> Sequence[str]:
+    def apply(self, ids: Sequence[str], line: Line, reading: ReadResult) -> Sequence[str]:
         """Return the integrations of `ids` that get an alert, and add it to what is silenced for the others."""
         if self._by_integration.keys().isdisjoint(ids):
             return ids

@@ -13,8 +13,6 @@ from common.ledger.calls import undamaged
 from common.ledger.damage import unless_damaged
 from common.ledger.enums import BreakerState
 from common.ledger.keys import groups_key, keys_of, keys_with_limits, notification_keys
-from common.ledger.limits import UNLIMITED, Limits
-from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import decode_record, id_bytes, id_text
 from common.ledger.types import REAP_LIMIT, Begin, Reap, Reaped, Release, Settle, Settled
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
 
     from common.ledger.record import Delivery
-    from common.ledger.types import Settlement
 
 
 class DeliveryOperations(LedgerBase):
@@ -45,30 +42,6 @@ class DeliveryOperations(LedgerBase):
             unless_damaged(deliveries, 0)  # raises what concerns the server
         # A Redis user of an older version may not read groups: then there are none.
         return {i for i, found in numbers.items() if any(number and isinstance(number, int) for number in found)}
-
-    def release(
-        self,
-        integration_id: str,
-        *,
-        max_in_flight: int,
-        batch_max: int,
-        lease_s: float,
-        linger_s: float,
-        limits: Limits = UNLIMITED,
-        ids_per_task: int = 1,
-        min_ids: int = 1,
-    ) -> list[list[str]]:
-        """Run `release_all` for one integration. Returns nothing if the integration is damaged."""
-        terms = Release(
-            max_in_flight=max_in_flight,
-            batch_max=batch_max,
-            lease_s=lease_s,
-            linger_s=linger_s,
-            limits=limits,
-            ids_per_task=ids_per_task,
-            min_ids=min_ids,
-        )
-        return self.release_all({integration_id: terms}).get(integration_id, [])
 
     def release_all(self, wanted: Mapping[str, Release]) -> dict[str, list[list[str]]]:
         """Move deliveries that may be sent now to released. Return the ids of each task to publish, by integration."""
@@ -98,32 +71,12 @@ class DeliveryOperations(LedgerBase):
         """Expire leases (token by delivery id) now because their worker is gone. The next reap handles them."""
         self.renew(integration_id, held, lease_s=0)
 
-    def reap(
-        self,
-        integration_id: str,
-        *,
-        queued: Collection[str],
-        lease_s: float,
-        notifications: Notifications = NO_NOTIFICATIONS,
-    ) -> Reaped:
-        """Run `reap_all` for one integration."""
-        keys, arguments = _reap_call(integration_id, Reap(queued=queued, lease_s=lease_s, notifications=notifications))
-        return Reaped(*self._calls.run("reap", integration_id, *arguments, keys=keys))
-
     def reap_all(self, wanted: Mapping[str, Reap]) -> dict[str, Reaped]:
         """Return deliveries with an expired lease to waiting, except those whose task is still in the queue."""
         calls = {i: _reap_call(i, terms) for i, terms in wanted.items()}
         return {i: Reaped(*result) for i, result in self._calls.run_all("reap", calls).items()}
 
     # -- for workers
-
-    def begin(
-        self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float, limits: Limits = UNLIMITED
-    ) -> list[Delivery]:
-        """Run `begin_all` for one integration. Also raises LedgerDamaged."""
-        terms = Begin(ids=ids, lease_s=lease_s, limits=limits)
-        result = undamaged(self._begin({integration_id: terms}, token)[integration_id])
-        return self._begun(integration_id, ids, result)
 
     def begin_all(self, wanted: Mapping[str, Begin], *, token: str) -> dict[str, list[Delivery]]:
         """Take the lease of every id that is released and that no worker has begun, in one round trip.
@@ -132,16 +85,13 @@ class DeliveryOperations(LedgerBase):
         deliveries return to waiting instead. A delivery whose record cannot be read becomes a dead letter and is left
         out.
         """
+        calls = {i: (keys_with_limits(i, terms.limits.target), terms.script_args(token)) for i, terms in wanted.items()}
+        (results,) = self._calls.run_in_order([("begin", calls)])
         begun: dict[str, list[Delivery]] = {}
-        for integration_id, result in self._begin(wanted, token).items():
+        for integration_id, result in results.items():
             with suppress(LedgerDamaged):
                 begun[integration_id] = self._begun(integration_id, wanted[integration_id].ids, undamaged(result))
         return begun
-
-    def _begin(self, wanted: Mapping[str, Begin], token: str) -> dict[str, Any]:
-        calls = {i: (keys_with_limits(i, terms.limits.target), terms.script_args(token)) for i, terms in wanted.items()}
-        (results,) = self._calls.run_in_order([("begin", calls)])
-        return results
 
     def _begun(self, integration_id: str, ids: Sequence[str], result: Sequence[Any]) -> list[Delivery]:
         now_ms, last_success_ms, *records = result
@@ -161,32 +111,6 @@ class DeliveryOperations(LedgerBase):
         """Extend the leases (token by delivery id) of a worker, in one round trip."""
         pairs = [id_bytes(part) for pair in held.items() for part in pair]
         self._calls.run("renew", integration_id, to_ms(lease_s), *pairs)
-
-    def settle(
-        self,
-        integration_id: str,
-        settlements: Sequence[Settlement],
-        *,
-        token: str,
-        last_error: str = "",
-        last_error_mac: str = "",
-        limits: Limits = UNLIMITED,
-        notifications: Notifications = NO_NOTIFICATIONS,
-        release: Release | None = None,
-    ) -> Settled:
-        """Run `settle_all` for one integration. Also raises LedgerDamaged."""
-        terms = Settle(
-            settlements=settlements,
-            last_error=last_error,
-            last_error_mac=last_error_mac,
-            limits=limits,
-            notifications=notifications,
-            release=release,
-        )
-        result = self.settle_all({integration_id: terms}, token=token)[integration_id]
-        if isinstance(result, LedgerDamaged):
-            raise result
-        return result
 
     def settle_all(self, wanted: Mapping[str, Settle], *, token: str) -> dict[str, Settled | LedgerDamaged]:
         """Record the outcomes of begun deliveries, the events that they caused and the health of the targets.

@@ -1,6 +1,6 @@
 """The table of all metrics: name, type, labels, exposing process and help text.
 
-The code creates its metrics from this table, `ops.docs.render_metrics` writes ops/docs/metrics.md from it, and tests
+The code creates its metrics from this table, `ops.docs.render.metrics` writes ops/docs/metrics.md from it, and tests
 check the dashboard and the alert rules against it. Labels are ids, node names and closed lists, never URLs or secrets.
 """
 

@@ -16,10 +16,10 @@ import msgspec
 
 from common.conditions.values import text_of
 from ops.admin.terminal import Column, ColumnKind
+from producer.broken_lines import recover_alerts
 from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert, decode_alert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
-from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -177,7 +177,7 @@ class Preview:
                 ids = evaluate(line.raw).ids
             except InvalidAlert as bad:
                 self.skipped[bad.reason] += 1
-                for part in salvage_alerts(line):
+                for part in recover_alerts(line):
                     with suppress(InvalidAlert):
                         self._count(evaluate(part.raw).ids, part, is_inside=False)
                 continue

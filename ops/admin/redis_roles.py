@@ -1,7 +1,7 @@
 """The Redis roles: one table with the permissions of each process, from which all Redis users are built.
 
 `courier init` writes redis.acl and the secret files of each role (`ops.admin.init_secrets`), the page on remote workers
-shows the ACL lines (`ops.docs.render_roles`), and `tests/security/test_roles.py` tests what each role can and cannot
+shows the ACL lines (`ops.docs.render.roles`), and `tests/security/test_roles.py` tests what each role can and cannot
 do.
 
 A role has the commands that it runs itself and the commands of its scripts, because Redis checks both. EVALSHA needs

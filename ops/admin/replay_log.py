@@ -17,10 +17,10 @@ from common.errors import CourierError
 from common.ledger import Full, Stored
 from common.timestamps import written_at_s
 from ops.admin.times import last_written_s
+from producer.broken_lines import recover_alerts
 from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
-from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -150,7 +150,7 @@ class LogReplay:
                 if self._index.match(line.raw):
                     yield line
             except InvalidAlert:
-                yield from (part for part in salvage_alerts(line) if self._index.match(part.raw))
+                yield from (part for part in recover_alerts(line) if self._index.match(part.raw))
 
     def _enqueue(self, matches: list[Line], after: str) -> int:
         stored = 0

@@ -15,10 +15,10 @@ import msgspec
 from common.outcome import Skipped
 from ops.admin.render import Renderer
 from ops.admin.terminal import Column, ColumnKind, pluralize
+from producer.broken_lines import recover_alerts
 from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
-from producer.salvage import salvage_alerts
 from workers.alert.alert import Alert
 from workers.integrations.base import NotSendable
 
@@ -104,7 +104,7 @@ class Shadow:
                 self._match(line)
             except InvalidAlert as bad:
                 self.skipped[bad.reason] += 1
-                for part in salvage_alerts(line):
+                for part in recover_alerts(line):
                     self._match(part)
         if self._out:
             self._out.flush()

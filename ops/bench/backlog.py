@@ -18,14 +18,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from common.ledger import Breaker, Header, Ledger, Limits, Settlement, SettleOutcome
+from common.ledger import Begin, Breaker, Header, Ledger, Limits, Release, Settle, Settlement, SettleOutcome
 from common.settings.rate_limit import parse_rate_limit
 from ops.bench.alerts import alert
 from ops.bench.report import Figure, report
 from ops.bench.system import server_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from common.ledger import Delivery
 
 LARGEST_RATIO: Final = 1.2
 CHUNK: Final = 500
@@ -62,16 +64,26 @@ class Backlog:
 
     def release(self, pace: Limits) -> list[list[str]]:
         """Release one batch and return its task messages."""
-        return self._ledger.release(self.name, max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, limits=pace)
+        terms = Release(max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, limits=pace)
+        return self._ledger.release_all({self.name: terms}).get(self.name, [])
+
+    def begin(self, ids: Sequence[str]) -> list[Delivery]:
+        """Take the leases of released deliveries."""
+        return self._ledger.begin_all({self.name: Begin(ids=ids, lease_s=60, limits=FREE)}, token=WORKER)[self.name]
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Record the outcomes of begun deliveries."""
+        self._ledger.settle_all({self.name: Settle(settlements=settlements, limits=FREE)}, token=WORKER)
 
     def turn_over(self, count: int) -> float:
         """Deliver `count` deliveries, commit as many new ones and return the ms for each."""
         done, start_s = 0, time.perf_counter()
         while done < count:
             for ids in self.release(FREE):
-                begun = self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE)
+                begun = self.begin(ids)
                 settlements = [Settlement(id=one.id, outcome=SettleOutcome.DELIVERED) for one in begun]
-                done += self._ledger.settle(self.name, settlements, token=WORKER, limits=FREE).count
+                self.settle(settlements)
+                done += len(settlements)
         self.commit(done)
         return 1000 * (time.perf_counter() - start_s) / done
 
@@ -86,7 +98,7 @@ class Backlog:
     def open_breaker(self) -> None:
         """Fail deliveries until the breaker opens."""
         for ids in self.release(FREE):
-            for one in self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE):
+            for one in self.begin(ids):
                 failed = Settlement(
                     id=one.id,
                     outcome=SettleOutcome.RETRY,
@@ -94,7 +106,7 @@ class Backlog:
                     delay_ms=1000,
                     header=Header(committed_ms=1),
                 )
-                self._ledger.settle(self.name, [failed], token=WORKER, limits=FREE)
+                self.settle([failed])
 
 
 def measure(ledger: Ledger, small: int, large: int, rounds: int) -> list[Figure]:

@@ -36,11 +36,11 @@ from ops.bench.system import cpu_s, server_alone
 from producer.alertlog.log_lines import LogLine, LogLines
 from producer.cursors.signatures import CursorSigner
 from producer.cursors.subscription import Subscription, split_into_commits
-from producer.digests import Folder
+from producer.digests.folder import Folder
 from producer.filters.decode import decode_alert
 from producer.group_commit import commit_together
 from producer.read_ahead import BATCH_BYTES
-from producer.reading import Reading
+from producer.read_result import ReadResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,16 +83,16 @@ class Committing:
         self._subscription = Subscription(SLACK, settings.policy(SLACK), cursor="", committed="", signer=signer)
         self._subscription.folder = Folder(SLACK, digest, {}, decode_alert) if digest else None
 
-    def commit(self, reading: Reading, after: str) -> int:
+    def commit(self, reading: ReadResult, after: str) -> int:
         """Commit what was read up to the cursor `after`. Return the number of alerts."""
         now_ms = self._ledger.now_ms() if self._subscription.folder else 0
         commits = {SLACK.id: self._subscription.commits("bench", reading, after, 0.0, ledger_ms=now_ms)}
         return commit_together(commits, lambda commits: self._ledger.commit_all(commits, {})[0])[SLACK.id]
 
 
-def reading_of(batch: list[LogLine]) -> Reading:
+def reading_of(batch: list[LogLine]) -> ReadResult:
     """Return what the producer has read if all these lines match."""
-    reading = Reading()
+    reading = ReadResult()
     reading.matches[SLACK.id] = [*batch]
     reading.add_batch(LogLines(batch), len(batch), has_matches=True)
     return reading

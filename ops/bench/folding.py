@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from common.ledger import Ledger
+from common.ledger import Ledger, Release
 from common.settings.digest import Digest
 from ops.bench.alerts import alert, alerts
 from ops.bench.commit_rate import SLACK, Bench, Committing, batches, commit, reading_of
@@ -126,8 +126,8 @@ def footprint(count: int) -> list[Figure]:
             most = max(most, memory(client) - empty)
         before = ledger.status(SLACK.id)
         now_s += 3600
-        tasks = ledger.release(SLACK.id, max_in_flight=count, batch_max=count, lease_s=60, linger_s=0)
-        messages = sum(map(len, tasks))
+        terms = Release(max_in_flight=count, batch_max=count, lease_s=60, linger_s=0)
+        messages = sum(map(len, ledger.release_all({SLACK.id: terms})[SLACK.id]))
     if before.in_groups != count:
         raise SystemExit(f"only {before.in_groups} alerts were folded")
     return [

@@ -20,7 +20,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from common.ledger import Ledger, Settlement, SettleOutcome
-from ops.bench.backlog import FREE, WORKER, Backlog
+from ops.bench.backlog import FREE, Backlog
 from ops.bench.report import Figure, report
 from ops.bench.system import COURIER, cpu_s, server_alone, wait_until
 from ops.standalone.embedded_redis import free_port
@@ -44,11 +44,11 @@ class Integration(Backlog):
         self.commit(count)
         while batches := self.release(FREE):
             for ids in batches:
-                begun = self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE)
+                begun = self.begin(ids)
                 ends = [(one, Settlement(id=one.id, outcome=SettleOutcome.DELIVERED)) for one in begun]
                 facts = [(end, facts_of(one, end, worker="http@bench", attempt_ms=40)) for one, end in ends]
                 settled = [Settlement(id=end.id, outcome=end.outcome, facts=what) for end, what in facts]
-                self._ledger.settle(self.name, settled, token=WORKER, limits=FREE)
+                self.settle(settled)
 
 
 class Pages:

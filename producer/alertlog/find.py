@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from producer.alertlog import rotation
 from producer.alertlog.cursor import NO_FILE_YET, Cursor
 from producer.alertlog.log_file import BLOCK_BYTES, FileReplaced, PlainLogFile
-from producer.salvage import salvage_alerts
+from producer.broken_lines import recover_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def _line_at(reader: LineReader, offset: int, line_id: str) -> Line | None:
     reader.cursor_at(offset)
     chunk = reader.read(offset, 1)
     there: LogLine = chunk.lines[0] if chunk.lines else reader.partial_line(offset)
-    return next((one for one in (there, *salvage_alerts(there)) if one.raw and one.id == line_id), None)
+    return next((one for one in (there, *recover_alerts(there)) if one.raw and one.id == line_id), None)
 
 
 def _last_of(reader: LineReader, count: int) -> Sequence[Line]:

@@ -19,7 +19,7 @@ from producer.alertlog.cursor import NO_FILE_YET, Cursor
 from producer.alertlog.line_reader import SAMPLE_BYTES
 from producer.alertlog.log_file import FileReplaced
 from producer.alertlog.log_lines import LogLines
-from producer.salvage import spans
+from producer.broken_lines import alert_spans
 from producer.source import Batch
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Follower:
             skipped.append(
                 rotation.skipped_unreadable(reader.path, f"what follows byte {reader.content.offset}", damage)
             )
-        elif spans(rest.raw):
+        elif alert_spans(rest.raw):
             lines = LogLines([rest])
         elif rest.raw:
             skipped.append(rotation.skipped_partial_line(reader.path, cursor.offset, rest.raw[:SAMPLE_BYTES]))

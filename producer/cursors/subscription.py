@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import LedgerDamaged
 from common.ledger import NO_HOLDS, Closed, Commit, Full, Stale, Stored
 from producer.cursors.signatures import unsigned
-from producer.reading import NO_COUNTS, START, Reading
+from producer.read_result import NO_COUNTS, START, ReadResult
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from common.ledger import CommitResult, Ledger
     from common.settings.schema import Policy
     from producer.cursors.signatures import CursorSigner
-    from producer.digests import Folder
-    from producer.reading import Counts
+    from producer.digests.folder import Folder
+    from producer.read_result import Counts
     from producer.source import Line
 
     Commits = Generator[Commit, CommitResult | None, int]
@@ -76,7 +76,7 @@ class Subscription:
     def commits(
         self,
         node: str,
-        reading: Reading,
+        reading: ReadResult,
         after: str,
         now_s: float,
         *,
@@ -170,7 +170,7 @@ class Subscription:
     def flush(self, node: str, now_s: float) -> Commits:
         """Yield the commit that writes the cursor, if it is not committed yet."""
         self.committed_at_s = now_s - IDLE_COMMIT_S
-        return self.commits(node, Reading(), self.cursor, now_s)
+        return self.commits(node, ReadResult(), self.cursor, now_s)
 
     def signed(self, cursor: str) -> str:
         """Return a cursor in the form that Redis stores."""

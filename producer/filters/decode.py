@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from common import lenient_json
 from common.errors import CourierError
 from common.json_depth import check_depth
-from producer.salvage import spans
+from producer.broken_lines import alert_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,7 +135,7 @@ def decode_alert(raw: bytes) -> dict[str, Any]:
 def decode_leniently(raw: bytes) -> FilterFields:
     """Decode a line that the typed decoder refuses; slower. Raises InvalidAlert."""
     fields = _parse_leniently(raw, partial(lenient_json.parse, levels=3, keys=_KEYS))
-    if b"\0" in raw and len(spans(raw)) > 1:
+    if b"\0" in raw and len(alert_spans(raw)) > 1:
         raise InvalidAlert(RejectReason.NUL_BYTE, "another alert follows behind a NUL byte")
     if not isinstance(fields, dict):
         raise InvalidAlert(RejectReason.NOT_AN_OBJECT, _NO_OBJECT)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from common import lenient_json
 from producer.alertlog import AlertLog
+from producer.broken_lines import alert_spans
 from producer.filters.decode import InvalidAlert, decode_line
-from producer.salvage import spans
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
@@ -90,7 +90,7 @@ def is_alert(raw: bytes) -> bool:
 
 def alerts_on(raw: bytes) -> list[bytes]:
     """Return the alerts that the producer takes of a line: itself, or the whole ones on a damaged one."""
-    return [raw] if is_alert(raw) else [raw[start:end] for start, end in spans(raw)]
+    return [raw] if is_alert(raw) else [raw[start:end] for start, end in alert_spans(raw)]
 
 
 def top_level_id(raw: bytes) -> str:

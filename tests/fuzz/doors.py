@@ -30,12 +30,12 @@ from ops.admin.dead_letters import FoundLetter
 from ops.admin.history import as_alert, describe, matcher
 from ops.monitoring.flower import event_gate
 from producer.agents_file import parse_agents
+from producer.broken_lines import alert_spans
 from producer.filters.decode import InvalidAlert, decode_line
 from producer.filters.index import FilterIndex
 from producer.filters.integration_filter import IntegrationFilter
 from producer.filters.sregex import compile_sregex
 from producer.ossec_conf import parse_ossec_conf
-from producer.salvage import spans
 from tests.fuzz.service_doors import SERVICE_DOORS
 from workers.alert.alert import Alert
 from workers.calls import Response
@@ -100,7 +100,7 @@ def sregex(data: bytes) -> None:
 
 def alert_line(data: bytes) -> None:
     """Filter a line of the alert log, then build the message of every service."""
-    spans(data)
+    alert_spans(data)
     try:
         line = decode_line(data)
     except InvalidAlert:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import Ledger
 from tests.support.fakes import Clock, CommitOnly
+from tests.support.ledger import Ledger
 from tests.support.world import SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     import redis
 
-    from common.ledger import Ledger
     from ops.standalone.embedded_redis import EmbeddedServer
     from tests.producer.conftest import NewWorld
+    from tests.support.ledger import Ledger
     from tests.support.sources import Log
 
 

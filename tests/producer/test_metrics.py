@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.errors import LedgerUnavailable
-from common.ledger import Ledger
 from common.metrics import TABLE, ExposedBy
 from common.reports.producer import IntegrationLag, fetch_producer_reports
 from producer.metrics import REJECT_REASONS, ProducerMetrics
+from tests.support.ledger import Ledger
 from tests.support.world import SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:

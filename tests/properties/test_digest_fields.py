@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from common.conditions.fields import values_at
 from common.conditions.values import text_of
-from producer.digest_fields import FieldReader, texts
-from producer.digest_parts import level_number, level_of
+from producer.digests.fields import FieldReader, texts
+from producer.digests.parts import level_number, level_of
 from producer.filters.agents import AgentGroups
 from producer.filters.decode import InvalidAlert, decode_alert
 

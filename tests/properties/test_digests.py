@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from common.ledger import Commit, Full, Ledger, Settlement, SettleOutcome, Stale, Stored, Unaccounted, unaccounted
+from common.ledger import Commit, Full, Settlement, SettleOutcome, Stale, Stored, Unaccounted, unaccounted
 from common.settings.digest import Digest
-from producer.digests import Folder
+from producer.digests.folder import Folder
 from producer.filters.decode import decode_alert
 from tests.support.fakes import SLACK, Clock
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

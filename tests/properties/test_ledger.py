@@ -26,7 +26,6 @@ from common.ledger import (
     Delivery,
     Header,
     LastResponse,
-    Ledger,
     Limits,
     Notifications,
     Settlement,
@@ -41,6 +40,7 @@ from common.ledger.types import Reap
 from common.settings.rate_limit import parse_rate_limit
 from tests.support.examples import EXAMPLES
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

@@ -20,7 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from common.ledger import CommitResult, Ledger, Settlement, SettleOutcome
+from common.ledger import CommitResult, Settlement, SettleOutcome
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from common.settings.schema import Start
@@ -32,6 +32,7 @@ from producer.loop import Producer
 from producer.quarantine import Quarantine
 from tests.support.alert_files import AlertFiles
 from tests.support.fakes import Clock, CommitOnly, policy, settings_for
+from tests.support.ledger import Ledger
 from tests.support.sources import ListLog
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.integration import MANAGER_ID, Kind
-from common.ledger import Ledger
 from common.outcome import ManagerEvent
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from common.settings.load import load_settings
 from tests.support.fakes import SIGNER, VAULT, NoDispatch, policy
+from tests.support.ledger import Ledger
 from tests.support.redis_users import logged_in
 from workers.alert.alert import Alert
 from workers.delivery.factory import build_service

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from common.broker.dispatcher import ReleaseTarget
 from common.errors import LedgerDamaged
-from common.ledger import Ledger, Limits, Notifications, Reap, Release, Settlement, SettleOutcome
+from common.ledger import Limits, Notifications, Reap, Release, Settlement, SettleOutcome
 from common.ledger.keys import KEY_NAMES, digest_key, groups_key, keys_of, keys_with_cursor, limit_keys
 from common.ledger.record import MAX_TIME_MS, Header, encode_header
 from common.outcome import Reason
 from common.settings.rate_limit import parse_rate_limit
 from ops.monitoring.snapshot import take_snapshot
 from tests.support.fakes import Clock, policy
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,6 @@ from common.ledger import (
     Delivery,
     Header,
     HistoryEntry,
-    Ledger,
     Settlement,
     SettleOutcome,
     SilenceCount,
@@ -37,6 +36,7 @@ from ops.standalone.embedded_redis import free_port
 from tests.e2e.test_metrics import Scrape
 from tests.support.console import LOGIN, ConsoleServer
 from tests.support.fakes import SIGNATURES
+from tests.support.ledger import Ledger
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 from workers.celery_worker.small_tasks import SmallTasks

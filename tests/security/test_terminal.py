@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from common.errors import CourierError
 from common.integration import Integration
-from common.ledger import Header, Ledger, Settlement, SettleOutcome
+from common.ledger import Header, Settlement, SettleOutcome
 from common.ledger.record import Attempt, LastResponse
 from common.logs import JsonFormatter, TextFormatter
 from common.printable import printable, printable_json
@@ -35,6 +35,7 @@ from ops.admin import terminal
 from ops.cli import status
 from ops.cli.dead import group as dead
 from ops.cli.main import courier, main
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path

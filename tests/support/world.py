@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from cryptography.fernet import Fernet
 from msgspec.structs import replace
 
-from common.ledger import Ledger
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from producer.config_file import ConfigFile
@@ -18,6 +17,7 @@ from producer.cursors.signatures import CursorSigner
 from producer.loop import Producer
 from producer.quarantine import Quarantine
 from tests.support.fakes import Clock, CommitOnly, policy, settings_for
+from tests.support.ledger import Ledger
 from tests.support.sources import ListLog, read_all
 
 if TYPE_CHECKING:

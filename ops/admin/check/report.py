@@ -21,7 +21,7 @@ from ops.admin.check.scripts import check_home, check_script
 from ops.admin.terminal import pluralize
 from producer.configuration import read_configuration
 from producer.filters.agents import AGENT_GROUPS
-from producer.origins import origin_in
+from producer.setting_origins import origin_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ from ops.admin.explain.search import Missing, find_alert, is_alert_id
 from ops.admin.explain.steps import conclude
 from ops.admin.explain.subject import DELIVERY_ID, Subject
 from ops.admin.filter_mismatch import describe_mismatches
-from producer.digests import folder_of
+from producer.digests.folder import folder_of
 from producer.filters.decode import InvalidAlert, decode_line
 from producer.filters.explain import MatchVerdict, explain_match
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from common.timestamps import written_at_s
 from ops.admin.explain.subject import ALERT_ID, id_of
 from ops.admin.times import last_written_s
+from producer.broken_lines import recover_alerts
 from producer.filters.decode import InvalidAlert, decode_alert
-from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +95,7 @@ def _alerts(line: Line) -> Iterator[Line]:
     try:
         decode_alert(line.raw)
     except InvalidAlert:
-        yield from salvage_alerts(line)
+        yield from recover_alerts(line)
     else:
         yield line
 

@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis import Connection
 
-from common.ledger import (
-    Event,
-    Header,
-    Ledger,
-    Notifications,
-    Settlement,
-    SettleOutcome,
-    Unaccounted,
-    unaccounted,
-)
+from common.ledger import Event, Header, Notifications, Settlement, SettleOutcome, Unaccounted, unaccounted
 from common.ledger.keys import keys_of
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from common.ledger import Breaker, Header, Ledger, Limits, Settled, Settlement, SettleOutcome
+from common.ledger import Breaker, Header, Limits, Settled, Settlement, SettleOutcome
 from common.ledger.types import Reap
 from common.outcome import BREAKER_FAILURES, BREAKER_NEUTRAL, REFUSALS, Reason
 from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

@@ -14,7 +14,6 @@ from common.ledger import (
     Folds,
     Full,
     Group,
-    Ledger,
     Part,
     Settlement,
     SettleOutcome,
@@ -27,6 +26,7 @@ from common.ledger import (
 from common.ledger.digest_types import MAX_RELEASE_CLOSES, MAX_VALUES
 from common.ledger.keys import digest_key, groups_key
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

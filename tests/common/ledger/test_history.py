@@ -16,7 +16,6 @@ from common.ledger import (
     Header,
     HistoryEntry,
     HistoryOutcome,
-    Ledger,
     Settlement,
     SettleOutcome,
     UnreadableEntry,
@@ -24,6 +23,7 @@ from common.ledger import (
 from common.ledger.history import encode_facts, read_entry
 from common.ledger.keys import history_key, keys_of
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

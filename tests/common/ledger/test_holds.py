@@ -8,21 +8,10 @@ import pytest
 from msgspec import structs
 
 from common.integration import MANAGER_ID
-from common.ledger import (
-    Breaker,
-    Commit,
-    Full,
-    Header,
-    Ledger,
-    Limits,
-    Notifications,
-    Reap,
-    Settlement,
-    SettleOutcome,
-    Stored,
-)
+from common.ledger import Breaker, Commit, Full, Header, Limits, Notifications, Reap, Settlement, SettleOutcome, Stored
 from common.ledger.keys import keys_of
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

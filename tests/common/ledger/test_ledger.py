@@ -16,7 +16,6 @@ from common.ledger import (
     Event,
     Full,
     Header,
-    Ledger,
     Reaped,
     Release,
     Settle,
@@ -30,6 +29,7 @@ from common.ledger.keys import FAILED_OFFSET_MS, keys_of
 from common.settings.load import load_settings
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import Header, Ledger, Limits, Settlement, SettleOutcome
+from common.ledger import Header, Limits, Settlement, SettleOutcome
 from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import Ledger, Place, Settlement, SettleOutcome
+from common.ledger import Place, Settlement, SettleOutcome
 from common.ledger.record import Header
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

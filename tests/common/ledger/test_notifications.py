@@ -14,7 +14,6 @@ from common.ledger import (
     Delivery,
     FallbackOf,
     Header,
-    Ledger,
     Limits,
     Notifications,
     Reaped,
@@ -22,6 +21,7 @@ from common.ledger import (
     SettleOutcome,
 )
 from tests.support.fakes import SIGNER, Clock, policy
+from tests.support.ledger import Ledger
 from workers.alert.alert import Alert
 from workers.integrations.manager import Manager
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import BreakerState, Header, Ledger, Limits, Settlement, SettleOutcome
+from common.ledger import BreakerState, Header, Limits, Settlement, SettleOutcome
 from common.ledger.keys import keys_of, keys_with_cursor, limit_keys
 from common.ledger.record import Attempt
 from common.ledger.status import MAX_RECORDS, read_statuses
 from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 from tests.support.round_trips import counted_round_trips
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from msgspec import structs
 
 from common.health.checks import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
-from common.ledger import Ledger
 from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from ops.admin.status_report import StatusReport
 from ops.cli.main import courier
 from tests.ops.cli.test_status import bury
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

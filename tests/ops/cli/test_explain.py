@@ -13,17 +13,7 @@ from cryptography.fernet import Fernet
 
 from common.errors import CourierError
 from common.integration import Integration
-from common.ledger import (
-    Attempt,
-    Breaker,
-    Commit,
-    Header,
-    LastResponse,
-    Ledger,
-    Limits,
-    Settlement,
-    SettleOutcome,
-)
+from common.ledger import Attempt, Breaker, Commit, Header, LastResponse, Limits, Settlement, SettleOutcome
 from common.ledger.keys import silenced_key
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
@@ -33,6 +23,7 @@ from common.settings.rate_limit import parse_rate_limit
 from common.silences import Silence, write_silence
 from ops.cli.main import courier
 from producer.alertlog import AlertLog
+from tests.support.ledger import Ledger
 from tests.support.processes import alert
 
 if TYPE_CHECKING:

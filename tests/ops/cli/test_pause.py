@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from common.ledger import Breaker, Header, Ledger, Limits, Settlement, SettleOutcome
+from common.ledger import Breaker, Header, Limits, Settlement, SettleOutcome
 from common.settings.rate_limit import parse_rate_limit
 from ops.cli.main import courier
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

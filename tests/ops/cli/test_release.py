@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from common.ledger import Commit, Ledger
+from common.ledger import Commit
 from ops.cli.main import courier
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from common.ledger import Header, Ledger, Settlement, SettleOutcome
+from common.ledger import Header, Settlement, SettleOutcome
 from common.ledger.record import Attempt, FallbackOf, LastResponse
 from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from ops.cli.main import courier
+from tests.support.ledger import Ledger
 
 if TYPE_CHECKING:
     import redis

@@ -10,13 +10,14 @@ import pytest
 from cryptography.fernet import Fernet
 
 from common.integration import Integration
-from common.ledger import Header, Ledger, Settlement, SettleOutcome
+from common.ledger import Header, Settlement, SettleOutcome
 from common.ledger.record import Attempt
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from common.secret import Secret
+from tests.support.ledger import Ledger
 from tests.support.terminal import Terminal
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import Header, Ledger, Settlement, SettleOutcome
+from common.ledger import Header, Settlement, SettleOutcome
 from common.ledger.record import Attempt, Delivery
 from common.ledger.types import DeadLetter
 from common.registry.entries import catalogue
@@ -18,6 +18,7 @@ from ops.admin.status_report import read_histories, read_report
 from ops.console import alert_search
 from ops.console import console as shared
 from tests.support.console import LOGIN
+from tests.support.ledger import Ledger
 from tests.support.recorder import eventually
 from tests.support.round_trips import counted_round_trips
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from common.ledger import Commit, Folds, Group, Ledger, Part, SilenceCount
+from common.ledger import Commit, Folds, Group, Part, SilenceCount
 from common.silences import KEY, Silence, State, fetch_silences, read_silences, write_silence
 from ops.console import console as shared
 from tests.support.console import ConsoleServer
+from tests.support.ledger import Ledger
 from tests.support.recorder import eventually
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 import common.ledger as ledger_room
 from common.connection.client import connect
-from common.ledger import Commit, Header, Ledger, Settlement, SettleOutcome
+from common.ledger import Commit, Header, Settlement, SettleOutcome
 from common.ledger.keys import keys_with_cursor, limit_keys
 from common.ledger.limits import Breaker, Limits
 from common.ledger.record import Attempt
@@ -22,6 +22,7 @@ from ops.monitoring.snapshot import take_snapshot
 from ops.standalone.embedded_redis import free_port
 from producer.filters.decode import FilterField
 from producer.metrics import REJECT_REASONS
+from tests.support.ledger import Ledger
 from tests.support.round_trips import counted_round_trips
 from tests.support.tools import needs, run
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from common.ledger import Header, Ledger, Limits, Settlement, SettleOutcome
+from common.ledger import Header, Limits, Settlement, SettleOutcome
 from common.outcome import Reason, Retry
 from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock, policy
+from tests.support.ledger import Ledger
 from workers.delivery.backoff import retry_delay_s
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from common.errors import TransportError
 from common.integration import Integration
-from common.ledger import Header, Ledger, Settlement, SettleOutcome
+from common.ledger import Header, Settlement, SettleOutcome
 from common.ledger.record import encode_header
 from common.outcome import Reason
 from common.secret import MASK, Secret
 from tests.support.fakes import policy
+from tests.support.ledger import Ledger
 from workers.calls import Response, ScriptExit
 from workers.delivery.response import DEAD_BYTES, ResponseRecorder
 from workers.redaction import Redactor

@@ -13,11 +13,12 @@ from cryptography.fernet import Fernet
 
 from common.errors import LedgerDamaged, LedgerUnavailable
 from common.integration import Integration
-from common.ledger import HistoryEntry, Ledger, Limits, Settle, Settled, Settlement, SettleOutcome
+from common.ledger import HistoryEntry, Limits, Settle, Settled, Settlement, SettleOutcome
 from common.outcome import Delivered, Reason, Retry
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from tests.support.fakes import SIGNATURES, SIGNER, SLACK, NoDispatch, policy
+from tests.support.ledger import Ledger
 from workers.calls import Request, Response
 from workers.delivery.lookup_store import LookupStore
 from workers.delivery.served import Selection, ServedIntegrations

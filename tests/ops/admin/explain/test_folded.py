@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from common.ledger import Commit, Facts, Ledger, Settlement, SettleOutcome
+from common.ledger import Commit, Facts, Settlement, SettleOutcome
 from common.ledger.history import encode_facts
 from common.settings.load import load_settings
 from common.timestamps import written_at_s
@@ -17,9 +17,10 @@ from ops.admin.explain.ledger import LedgerState
 from ops.admin.session import open_session
 from producer.alertlog import AlertLog
 from producer.configuration import read_configuration
-from producer.digests import folder_of
+from producer.digests.folder import folder_of
 from producer.filters.decode import decode_alert
 from tests.support.fakes import Clock
+from tests.support.ledger import Ledger
 from tests.support.processes import alert
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Generates metrics.md from the table of metrics.
 
-python -m ops.docs.render_metrics
+python -m ops.docs.render.metrics
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from producer.metrics import REJECT_REASONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-PAGE: Final = Path(__file__).with_name("metrics.md")
+PAGE: Final = Path(__file__).parents[1] / "metrics.md"
 
 HEAD: Final = """# Metrics
 
-<!-- Written by `python -m ops.docs.render_metrics` from common/metrics/table.py. -->
+<!-- Written by `python -m ops.docs.render.metrics` from common/metrics/table.py. -->
 
 Every process can show its metrics at `http://ADDRESS:PORT/metrics` (settings `metrics.address` and `metrics.port`).
 Scrape one `courier exporter`, which shows the ledger and all producers. Also scrape each producer and worker for the

@@ -1,6 +1,6 @@
 """Generates settings.md from the packaged courier.toml.
 
-    python -m ops.docs.render_settings
+    python -m ops.docs.render.settings
 
 The file is read as blocks between blank lines: some comment, then a table's header or one key.
 """
@@ -17,10 +17,10 @@ from common.settings.toml_lines import path_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE: Final = Path(__file__).with_name("settings.md")
+PAGE: Final = Path(__file__).parents[1] / "settings.md"
 
 HEAD: Final = (
-    "# Settings\n\n<!-- Written by `python -m ops.docs.render_settings` from common/settings/courier.toml. -->\n\n"
+    "# Settings\n\n<!-- Written by `python -m ops.docs.render.settings` from common/settings/courier.toml. -->\n\n"
 )
 COLUMNS: Final = "| key | default | variable | meaning |\n|---|---|---|---|\n"
 

@@ -13,7 +13,7 @@ import msgspec
 
 from common.conditions.fields import MAX_CHARS, values_at
 from common.conditions.values import text_of
-from producer.digest_parts import level_of
+from producer.digests.parts import level_of
 from producer.filters.agents import AGENT_GROUPS
 from producer.filters.decode import decode_alert
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ledger import Settlement, SettleOutcome
-from producer.salvage import spans
+from producer.broken_lines import alert_spans
 from tests.support.world import World, alert
 
 if TYPE_CHECKING:
@@ -26,26 +26,26 @@ OTHER = b'{"rule":{"level":5,"id":"2"},"full_log":"a { \\" } b"}'
 def test_whole_alerts_on_a_line_with_partial_ones_are_found(pieces: list[tuple[bytes, float | None]]) -> None:
     """A whole alert before a partial one is found too; partial alerts, and objects inside them, never."""
     line = b"".join(one if share is None else one[: int(len(one) * share)] for one, share in pieces)
-    found = [line[start:end] for start, end in spans(line)]
+    found = [line[start:end] for start, end in alert_spans(line)]
     assert found == [one for one, share in pieces if share is None]
 
 
 @pytest.mark.parametrize("tail", [b"garbage", b'"x":1}', b"\xff", b"0"])
 def test_alert_between_a_partial_one_and_garbage_is_found(tail: bytes) -> None:
     line = WHOLE[:30] + b"garbage" + OTHER + tail
-    assert [line[start:end] for start, end in spans(line)] == [OTHER]
+    assert [line[start:end] for start, end in alert_spans(line)] == [OTHER]
 
 
 @pytest.mark.parametrize("follower", [b",", b"]", b"}", b" ,"])
 def test_object_inside_a_partial_alert_is_not_an_alert(follower: bytes) -> None:
-    assert spans(b'{"timestamp":"2024","data":[' + OTHER + follower + b'"x') == []
+    assert alert_spans(b'{"timestamp":"2024","data":[' + OTHER + follower + b'"x') == []
 
 
 @pytest.mark.parametrize(
     "line", [b"", b"\0\0", b"{}", WHOLE[:-1], b'{"a":' * 10_000, b"[" + WHOLE + b"]", b'"' + OTHER]
 )
 def test_nothing_else_is_taken_for_an_alert(line: bytes) -> None:
-    assert spans(line) in ([], [(1, len(line))])
+    assert alert_spans(line) in ([], [(1, len(line))])
 
 
 def test_alert_behind_a_partial_one_is_enqueued(world: World, tmp_path: Path) -> None:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from ops.docs.render_capacity import MEASURED, PAGE, Plan, render
+from ops.docs.render.capacity import MEASURED, PAGE, Plan, render
 
 
 def test_page_is_current() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page == render(page), "run: python -m ops.docs.render_capacity"
+    assert page == render(page), "run: python -m ops.docs.render.capacity"
 
 
 def test_page_without_markers_is_refused() -> None:

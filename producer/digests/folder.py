@@ -18,8 +18,8 @@ from common.ledger import Folds, Group, Part, Top
 from common.ledger.digest_types import MAX_VALUES
 from common.services.sections import digest_of, publish_section
 from common.settings.digest import DIGEST, Digest, path_of
-from producer.digest_fields import FieldReader, texts
-from producer.digest_parts import base_of, cut, group_values, id_of, level_number, sample_of, timestamp_of, top_value
+from producer.digests.fields import FieldReader, texts
+from producer.digests.parts import base_of, cut, group_values, id_of, level_number, sample_of, timestamp_of, top_value
 from producer.filters.decode import InvalidAlert, decode_alert
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from common.ledger import Ledger
     from producer.config_file import ConfigFile
     from producer.cursors.subscription import Subscription
-    from producer.digest_fields import Value
+    from producer.digests.fields import Value
     from producer.source import Line
 
     Decode = Callable[[bytes], dict[str, Any]]

@@ -1,6 +1,6 @@
 """Generates the tables of performance.md and of the README from the committed results of the benchmarks.
 
-    python -m ops.docs.render_performance [--check]
+    python -m ops.docs.render.performance [--check]
 
 Run it after `make bench SAVE=1`. It replaces only the part between the two markers of each page.
 With `--check` nothing is written: the exit status is 1 if a page is not what the results say.
@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from ops.bench.__main__ import RESULTS
 from ops.bench.compare import is_met
 from ops.bench.report import short
-from ops.docs.generated_sections import begin, between
+from ops.docs.render.generated_sections import begin, between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-PAGE: Final = Path(__file__).with_name("performance.md")
-README: Final = Path(__file__).parents[2] / "README.md"
-BEGIN: Final = begin("ops.docs.render_performance")
+PAGE: Final = Path(__file__).parents[1] / "performance.md"
+README: Final = Path(__file__).parents[3] / "README.md"
+BEGIN: Final = begin("ops.docs.render.performance")
 
 HIGHLIGHTS: Final = (
     ("times the stock loop's rate, the target responds at once", "delivery", "ratio_to_serial_at_0_ms"),
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif page != wanted:
             stale.append(path.name)
     for name in stale:
-        sys.stderr.write(f"{name} is not what the results say: run python -m ops.docs.render_performance\n")
+        sys.stderr.write(f"{name} is not what the results say: run python -m ops.docs.render.performance\n")
     return int(bool(stale))
 
 

@@ -28,12 +28,12 @@ _FOLLOWERS: Final = (",", "]", "}")
 _BLANK: Final = re.compile(r"[\x00-\x20]*")
 
 
-def salvage_alerts(line: Line) -> list[Line]:
+def recover_alerts(line: Line) -> list[Line]:
     """Return the whole alerts on a line, each as a line of its own."""
-    return [line.slice(start, end) for start, end in spans(line.raw)]
+    return [line.slice(start, end) for start, end in alert_spans(line.raw)]
 
 
-def spans(raw: bytes) -> list[tuple[int, int]]:
+def alert_spans(raw: bytes) -> list[tuple[int, int]]:
     """Return start and end of each whole alert on a line; white space at the end of the line belongs to the last."""
     text = raw.decode("latin-1")  # one character a byte, and JSON's own are ASCII
     outer, until = _blank(text, 0), 0

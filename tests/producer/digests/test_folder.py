@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from common.ledger import Commit, Ledger, Unaccounted, unaccounted
+from common.ledger import Commit, Unaccounted, unaccounted
 from common.ledger.digest_types import (
     MAX_BASE_BYTES,
     MAX_GROUP_BYTES,
@@ -20,10 +20,11 @@ from common.ledger.digest_types import (
     MAX_VALUE_BYTES,
     MAX_VALUES,
 )
-from producer.digest_parts import base_of, group_values, sample_of, top_value
-from producer.digests import WHOLE, Folder
+from producer.digests.folder import WHOLE, Folder
+from producer.digests.parts import base_of, group_values, sample_of, top_value
 from producer.filters.decode import decode_alert
 from tests.support.fakes import SLACK, Clock, CommitOnly
+from tests.support.ledger import Ledger
 from tests.support.world import SLACK_BLOCK, World
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Generates the Redis roles in remote-workers.md, the same as `courier init` creates.
 
-python -m ops.docs.render_roles
+python -m ops.docs.render.roles
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ops.admin.redis_roles import ROLES
-from ops.docs.generated_sections import begin, between
+from ops.docs.render.generated_sections import begin, between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE: Final = Path(__file__).with_name("remote-workers.md")
-BEGIN: Final = begin("ops.docs.render_roles")
+PAGE: Final = Path(__file__).parents[1] / "remote-workers.md"
+BEGIN: Final = begin("ops.docs.render.roles")
 
 
 def render(page: str) -> str:

@@ -1,6 +1,6 @@
 """Generates the capacity tables of scaling.md from the committed benchmark results.
 
-    python -m ops.docs.render_capacity
+    python -m ops.docs.render.capacity
 
 `make bench SAVE=1` stores the results. The script replaces only the part between the two markers.
 """
@@ -11,14 +11,14 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ops.docs.generated_sections import begin, between
-from ops.docs.render_performance import command, median_of
+from ops.docs.render.generated_sections import begin, between
+from ops.docs.render.performance import command, median_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE: Final = Path(__file__).with_name("scaling.md")
-BEGIN: Final = begin("ops.docs.render_capacity")
+PAGE: Final = Path(__file__).parents[1] / "scaling.md"
+BEGIN: Final = begin("ops.docs.render.capacity")
 
 
 class Measured(NamedTuple):

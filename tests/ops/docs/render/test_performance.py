@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.docs import render_performance
-from ops.docs.generated_sections import END
-from ops.docs.render_performance import (
+from ops.docs.render import performance
+from ops.docs.render.generated_sections import END
+from ops.docs.render.performance import (
     BEGIN,
     HIGHLIGHTS,
     PAGE,
@@ -36,7 +36,7 @@ RESULT: dict[str, Any] = {
 @pytest.mark.parametrize(("path", "rendered"), [(PAGE, render), (README, render_readme)], ids=["page", "readme"])
 def test_pages_match_the_committed_results(path: Path, rendered: Callable[..., str]) -> None:
     page = path.read_text(encoding="utf-8")
-    assert page == rendered(page, committed()), "run: python -m ops.docs.render_performance"
+    assert page == rendered(page, committed()), "run: python -m ops.docs.render.performance"
 
 
 def test_every_figure_has_command_spread_and_goal() -> None:
@@ -71,6 +71,6 @@ def test_page_without_markers_is_refused() -> None:
 
 def test_check_reports_an_outdated_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"]) == 0
-    monkeypatch.setattr(render_performance, "committed", lambda: [RESULT])
+    monkeypatch.setattr(performance, "committed", lambda: [RESULT])
     assert main(["--check"]) == 1
-    assert "run python -m ops.docs.render_performance" in capsys.readouterr().err
+    assert "run python -m ops.docs.render.performance" in capsys.readouterr().err

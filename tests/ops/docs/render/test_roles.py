@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from ops.admin.redis_roles import ROLES
-from ops.docs.render_roles import PAGE, render
+from ops.docs.render.roles import PAGE, render
 
 
 def test_page_is_current() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page == render(page), "run: python -m ops.docs.render_roles"
+    assert page == render(page), "run: python -m ops.docs.render.roles"
     assert all(f"\nuser {role.name} on #PASSWORD " in page for role in ROLES)
 
 

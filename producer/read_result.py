@@ -78,7 +78,7 @@ class _Batch(NamedTuple):
     corrections: Sequence[tuple[int, int]]
 
 
-class Reading:
+class ReadResult:
     """The results of one read.
 
     `matches`, by the id of the integration, are its matching lines. `excepted` has the number of matches before each

@@ -1,0 +1,1 @@
+"""Digests: alerts summed up by group instead of one delivery each."""
