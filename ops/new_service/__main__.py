@@ -5,6 +5,7 @@ It writes or changes nothing unless all of it can be done. Then it lets ruff sor
 
 from __future__ import annotations
 
+import keyword
 import re
 import subprocess
 import sys
@@ -34,8 +35,10 @@ def written(root: Path, name: str) -> dict[Path, str]:
     if not NAME.fullmatch(name):
         raise CourierError("a name has lower-case letters and digits, and may have one hyphen, such as NAME=zulip")
     words = words_of(name)
+    if name.startswith("custom-") or keyword.iskeyword(words["module"]) or keyword.iskeyword(words["Class"]):
+        raise CourierError(f"{name} is a word of Python, or the name of a script as custom-… is: choose another name")
     new = {root / Template(path).substitute(words): template for path, template in NEW.items()}
-    if name in SERVICES or any(path.exists() for path in new):
+    if name in SERVICES or any(path.exists() or path.with_suffix("").exists() for path in new):
         raise CourierError(f"there is a service {name}, or a file of its name: choose another name")
     files = {path: content_of(template, words) for path, template in new.items()}
     for edit in EDITS:

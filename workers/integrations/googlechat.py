@@ -7,7 +7,7 @@ are never fewer than those of UTF-8. A space takes one message a second from all
 limits").
 
 Status: 200 with the name of the message. 400 says what is wrong with the message, or `API_KEY_INVALID` if the key in
-the URL is wrong. 401, 403 and 404 are about the URL or the space. 429 has no Retry-After.
+the URL is wrong. 401, 403 and 404 are about the URL or the space. 429 has no Retry-After, but may have a `RetryInfo`.
 
 A repeated message is recognised: `requestId`, the id of the delivery, makes Chat return the message that it has
 already.

@@ -7,7 +7,8 @@ The search therefore also asks for the newest alerts of the source: such a versi
 
     200 "status": "success"   delivered, or for the search: its result
     200 anything else         retry: it is not the response of IRIS, such as the page of a login
-    400                       rejected: IRIS does not accept this alert, for example one of the ids
+    400                       rejected: IRIS does not accept this alert. Retry, if its database has no customer, status,
+                              severity or classification with the id that is set: every alert would be refused
     401, 403                  retry: the key is wrong, or lacks alerts_read, alerts_write or the customer
     404                       retry: hook_url is not the address of IRIS
     413                       rejected
@@ -61,6 +62,14 @@ MAX_GROUPS: Final = 20
 SEARCHED: Final = "GET"
 
 SEARCH_SIZE: Final = 100
+
+BAD_REQUEST: Final = 400
+
+MAX_ERROR_BYTES: Final = 4_096
+"""Bytes of a 400 that are searched for its cause, which comes before the SQL with the alert."""
+
+_NO_SUCH_ID: Final = re.compile(rb"Key \(alert_(?:customer|status|severity|classification)_id\)=\(\d+\) is not present")
+"""What PostgreSQL says of a missing id; IRIS responds with the error of its database (alerts_routes.py, as above)."""
 
 _BACKSLASH: Final = re.compile(r"\\(.)", re.DOTALL)
 
@@ -134,6 +143,8 @@ class Iris:
                 return Retry(
                     Reason.INVALID_RESPONSE, f"it is not the response of IRIS: {self._statuses.detail(response)}"
                 )
+        if response.status == BAD_REQUEST and _NO_SUCH_ID.search(response.body, 0, MAX_ERROR_BYTES):
+            return Retry(Reason.GONE, self._statuses.detail(response))
         return outcome
 
     def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above

@@ -155,7 +155,7 @@ def _without_alert(fields: Fields, size: int) -> dict[str, Any]:
 def _payload(fields: Fields) -> dict[str, Any]:
     level = require_level(fields)
     return {
-        "summary": require(fields, "rule").get("description", "N/A"),
+        "summary": require(fields, "rule").get("description") or "N/A",  # PagerDuty refuses an empty one
         "timestamp": require(fields, "timestamp"),
         "source": _source(fields),
         "severity": next((name for lowest, name in SEVERITIES if level >= lowest), "info"),

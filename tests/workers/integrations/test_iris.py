@@ -110,6 +110,14 @@ def test_a_delivery_that_was_added_before_is_not_added_again() -> None:
     assert decide.next_calls(alert(), addition, response(200, {"status": "success"}), []) == []
 
 
+def no_such(column: str, table: str) -> str:
+    """Return PostgreSQL's error for an id that is not there, as IRIS passes it on."""
+    return (
+        f'(psycopg2.errors.ForeignKeyViolation) insert or update on table "alerts" violates foreign key constraint\n'
+        f'DETAIL:  Key ({column})=(77) is not present in table "{table}".\n[SQL: INSERT INTO alerts (alert_title, …)]'
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "expected"),
     [
@@ -117,6 +125,8 @@ def test_a_delivery_that_was_added_before_is_not_added_again() -> None:
         (200, b"<html>log in</html>", (Retry, Reason.INVALID_RESPONSE)),
         (200, {"status": "error", "message": "no"}, (Retry, Reason.INVALID_RESPONSE)),
         (400, {"status": "error", "message": "Data error"}, (Rejected, Reason.HTTP_4XX)),
+        (400, {"message": no_such("alert_status_id", "alert_status")}, (Retry, Reason.GONE)),
+        (400, {"message": no_such("ioc_type_id", "ioc_type")}, (Rejected, Reason.HTTP_4XX)),
         (401, b"", (Retry, Reason.UNAUTHORIZED)),
         (403, b"", (Retry, Reason.UNAUTHORIZED)),
         (404, b"", (Retry, Reason.GONE)),

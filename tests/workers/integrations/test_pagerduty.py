@@ -117,3 +117,9 @@ def test_202_delivers() -> None:
         service("pagerduty", **KEY).interpret(alert(), the_request("pagerduty", alert(), **KEY), response(202))
         == Delivered()
     )
+
+
+@pytest.mark.parametrize("description", ["", None])
+def test_an_alert_without_a_description_has_a_summary(description: object) -> None:
+    given = alert(rule={**FIELDS["rule"], "description": description})
+    assert the_body("pagerduty", given, api_key="k" * 32)["payload"]["summary"] == "N/A"

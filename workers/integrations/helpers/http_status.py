@@ -16,8 +16,8 @@
 A series of `unauthorized`, `gone` or `redirect` without a success opens the breaker, and the alerts stay queued
 (`common/ledger`).
 
-For a retry the target may say when: in a Retry-After header, or in the JSON member `retry_after` as Slack and Discord
-do. All deliveries to the target then pause until that time.
+For a retry the target may say when: in a Retry-After header, in the JSON member `retry_after` as Slack and Discord do,
+or in Google's `RetryInfo`. All deliveries to the target then pause until that time.
 
 If a service uses a status in another meaning, its own module handles that exception.
 """
@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 from common.exact_json import as_number
 from common.outcome import Delivered, Reason, Rejected, Retry
 from workers.integrations.helpers.alert_fields import get
-from workers.integrations.helpers.json_response import parse_json
+from workers.integrations.helpers.json_response import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +68,12 @@ MAX_SCANNED_CHARS: Final = 1000
 """Characters of the body that are read for the excerpt. It is more, as HTML pages contain much white space."""
 
 MAX_RETRY_BODY_BYTES: Final = 4096
-"""A larger body is not searched for `retry_after`; those of Slack and Discord have about 100 bytes."""
+"""A larger body is not searched for a time; those of Slack and Discord have about 100 bytes, Google's about 1,000."""
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]+)?", re.ASCII)
+
+_NAMES_A_TIME: Final = re.compile(rb'"retry_after"|"retryDelay"')
+_RETRY_INFO: Final = "type.googleapis.com/google.rpc.RetryInfo"
 
 
 class StatusClassifier:
@@ -123,13 +126,20 @@ def header_seconds(response: Response, name: str) -> float | None:
 
 
 def _retry_after_of_body(response: Response) -> float | None:
-    """Return the seconds of a body such as `{"retry_after": 0.57}` (Discord's rate limits; Slack's Web API)."""
-    if len(response.body) > MAX_RETRY_BODY_BYTES or b'"retry_after"' not in response.body:
+    """Return the seconds of a body such as `{"retry_after": 0.57}` (Discord's rate limits; Slack's Web API).
+
+    Google's say `{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "5.2s"}]}}`
+    (google.aip.dev/193, google/rpc/error_details.proto).
+    """
+    if len(response.body) > MAX_RETRY_BODY_BYTES or not _NAMES_A_TIME.search(response.body):
         return None
-    try:
-        seconds = as_number(get(parse_json(response), "retry_after"))
-    except ValueError:
+    document = json_object(response)
+    details = get(document, "error", "details")
+    for one in details if isinstance(details, list) else ():
+        delay = get(one, "retryDelay") if get(one, "@type") == _RETRY_INFO else None
+        if isinstance(delay, str) and _SECONDS.fullmatch(seconds := delay.removesuffix("s")):
+            return min(float(seconds), MAX_RETRY_AFTER_S)
+    seconds_given = as_number(document.get("retry_after"))
+    if seconds_given is None or not 0 <= seconds_given < math.inf:
         return None
-    if seconds is None or not 0 <= seconds < math.inf:
-        return None
-    return float(min(seconds, MAX_RETRY_AFTER_S))
+    return float(min(seconds_given, MAX_RETRY_AFTER_S))

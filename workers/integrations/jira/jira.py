@@ -9,7 +9,8 @@ What a status means (developer.atlassian.com/cloud/jira/platform/rest/v3, Issues
 
     200, 201, 204   delivered, or for the search: its result
     400             search: retry, there is no such project, or its issues cannot be seen: no alert is at fault
-                    issue: rejected, a field is missing, unknown or too long: the response names it
+                    issue: rejected, what an alert fills is invalid or too long: `errors` names the field. Retry, if
+                    `errors` names another field, such as issuetype or a required one: every alert would be refused
     401, 403        retry: user or token is wrong, or lacks a permission
     404             search: retry, hook_url is wrong; issue: retry, it was deleted in between, the next search knows
     409             issue: retry, somebody else is changing it
@@ -40,7 +41,7 @@ from workers.calls import MAX_BODY_BYTES, MAX_REPORT_BYTES, Request
 from workers.integrations.base import failure_outcome
 from workers.integrations.helpers import api, config
 from workers.integrations.helpers.alert_fields import fields_of, get, json_body, require_level
-from workers.integrations.helpers.json_response import parse_json
+from workers.integrations.helpers.json_response import json_object, parse_json
 from workers.integrations.helpers.service_options import ignore_rendering
 from workers.integrations.jira.editions import Cloud, DataCenter, Edition
 from workers.message.limits import Limits
@@ -72,6 +73,9 @@ MAX_FIELD_CHARS: Final = 32_767
 BAD_REQUEST: Final = 400
 CONFLICT: Final = 409
 TOO_LARGE: Final = 413
+
+FILLED: Final = frozenset({"summary", "description", "comment", "labels"})
+"""The fields that hold text of an alert, besides those of the operator's `fields`, and the labels."""
 
 CLOUD_HOSTS: Final = (".atlassian.net", ".jira.com", "api.atlassian.com")
 
@@ -124,6 +128,8 @@ class Jira:
                 return Retry(Reason.GONE, f"the search in project {self._options.project} was refused: {detail}")
             if isinstance(outcome, Delivered) and _issues(response) is None:
                 return Retry(Reason.INVALID_RESPONSE, f"it is not the result of a search: {detail}")
+        elif response.status == BAD_REQUEST and self._is_about_settings(response):
+            return Retry(Reason.GONE, detail)
         elif response.status == CONFLICT:
             return Retry(Reason.NOT_READY, detail)
         elif response.status == TOO_LARGE:
@@ -187,6 +193,11 @@ class Jira:
 
     def _is_search(self, call: Request) -> bool:
         return call.url.endswith(self._edition.search_path)
+
+    def _is_about_settings(self, response: Response) -> bool:
+        """Return whether a 400 names a field that no alert fills."""
+        errors = get(json_object(response), "errors")
+        return isinstance(errors, dict) and bool(errors.keys() - FILLED - self._fields.keys())
 
     def _text(self, alert: Alert, fields: Fields, *, is_comment: bool = False) -> Any:
         """Return the description, or a comment, which has no summary and so begins with the title."""

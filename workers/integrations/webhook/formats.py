@@ -11,7 +11,8 @@ from common.templates.values import text_of
 from workers.integrations.helpers.alert_fields import get, moment_of, require_level
 from workers.message.dashboard import alert_link
 from workers.message.default import default_message
-from workers.message.markup import PLAIN
+from workers.message.markup import PLAIN, one_line
+from workers.redaction import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +71,7 @@ def cloudevents(alert: Alert, fields: Fields, origin: Origin) -> dict[str, Any]:
     }
     if moment := moment_of(fields):
         event["time"] = _rfc3339(moment)
-    if agent := text_of(get(fields, "agent", "name"))[:MAX_LABEL_CHARS]:
+    if agent := one_line(readable(text_of(get(fields, "agent", "name"))[:MAX_LABEL_CHARS])):  # no control characters
         event["subject"] = agent
     return event
 

@@ -132,5 +132,23 @@ def test_the_body_may_say_how_long_to_wait(body: bytes, seconds: float | None) -
     assert retry_after_s(response(429, body), NOW_S) == seconds
 
 
+@pytest.mark.parametrize(
+    ("kind", "delay", "seconds"),
+    [
+        ("RetryInfo", "30s", 30),
+        ("RetryInfo", "5.25s", 5.25),
+        ("RetryInfo", "999999s", 86_400),
+        ("RetryInfo", "-3s", None),
+        ("RetryInfo", "soon", None),
+        ("RetryInfo", 30, None),
+        ("QuotaFailure", "30s", None),
+    ],
+)
+def test_google_says_how_long_to_wait_in_its_retry_info(kind: str, delay: object, seconds: float | None) -> None:
+    details = [7, {"@type": "type.googleapis.com/google.rpc.Help"}]
+    details.append({"@type": f"type.googleapis.com/google.rpc.{kind}", "retryDelay": delay})
+    assert retry_after_s(response(429, {"error": {"code": 429, "details": details}}), NOW_S) == seconds
+
+
 def test_the_header_has_priority_over_the_body() -> None:
     assert retry_after_s(response(429, b'{"retry_after": 30}', retry_after="7"), NOW_S) == 7

@@ -249,6 +249,23 @@ def test_the_response_to_an_issue(status: int, expected: tuple[type, Reason | No
     assert (type(result), getattr(result, "reason", None)) == expected
 
 
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ({"issuetype": "The issue type selected is invalid."}, (Retry, Reason.GONE)),
+        ({"customfield_1": "Team is required.", "summary": "too long"}, (Retry, Reason.GONE)),
+        ({"priority": "Option 'Hgh' is not valid."}, (Rejected, Reason.HTTP_4XX)),
+        ({}, (Rejected, Reason.HTTP_4XX)),
+        ([{"issuetype": ""}], (Rejected, Reason.HTTP_4XX)),
+    ],
+)
+def test_a_field_that_no_alert_fills_costs_no_alert(errors: object, expected: tuple[type, Reason]) -> None:
+    served = jira(CLOUD, fields={"priority": '{"name": "Hgh"}'})
+    _, creation = served.build_calls(alert())
+    result = served.interpret(alert(), creation, response(400, {"errorMessages": [], "errors": errors}))
+    assert (type(result), getattr(result, "reason", None)) == expected
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_pauses_the_target(status: int) -> None:
     served = jira(CLOUD)

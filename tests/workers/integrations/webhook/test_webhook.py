@@ -91,6 +91,13 @@ def test_the_cloudevents_sdk_reads_the_event(given: Alert) -> None:
     assert event.get_data() == json.loads(given.raw)
 
 
+def test_the_subject_of_an_event_has_no_control_characters() -> None:
+    hostile = alert(agent={"name": "we\x00b\x1b[31m\ud800\n01"})
+    subject = json.loads(request(hostile, format="cloudevents").body or b"")["subject"]
+    assert subject.startswith("we")
+    assert subject.isprintable()  # CloudEvents 1.0, "Type System", String
+
+
 @cache
 def detection_finding() -> Draft202012Validator:
     schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.3.0"))
