@@ -85,7 +85,8 @@ def unknown(word: str, listed: Mapping[str, CatalogueEntry], where: str = "") ->
     """Return the error for an unknown word, with a suggestion; `where` is text such as ` in ossec.conf`."""
     known = ", ".join(label(one, what) for one, what in listed.items()) or "none"
     names = {*listed, *(what.name for what in listed.values())}
-    close = get_close_matches(word, sorted(names), n=1)
+    close = [name for name in sorted(names) if name.casefold() == word.casefold()]
+    close = close or get_close_matches(word, sorted(names), n=1)
     return CourierError(
         f"unknown integration {word!r}{where}; known integrations: {known}"
         + (f"; did you mean {close[0]!r}?" if close else "")

@@ -141,6 +141,8 @@ class View:
         styled = [Text(titles, "bold"), *(Text(line, _style(one)) for line, one in zip(drawn, shown, strict=True))]
         if note_count > 0:
             styled += [Text(), *(Text(truncate(note, width), "dim") for note in notes[:note_count])]
+        for row in styled:
+            row.no_wrap, row.overflow = True, "crop"  # a long id must not move the numbers to a second line
         last = f"{self._first + 1}-{self._first + len(shown)} of {len(ordered)} by {self._sort} · {HELP}"
         return [*styled[: height - 1], Text(truncate(last, width), "dim")]
 

@@ -180,6 +180,11 @@ def _unsupported(name: str) -> str:
     meant = name.strip().lower()
     if meant in REQUIRED or meant.startswith(SCRIPT_PREFIX):
         return f"{quoted(name)} is not supported: write {meant}, exactly so"
+    if meant in SERVICES:
+        return (
+            f"{quoted(name)} is not supported in ossec.conf: move the block to a table of courier.toml, "
+            f'[integrations.{meant}], with service = "{meant}"'
+        )
     close = get_close_matches(meant, REQUIRED, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
     services = f"write {', '.join(REQUIRED)} or a name that begins with {SCRIPT_PREFIX}, exactly so"

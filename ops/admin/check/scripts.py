@@ -60,5 +60,8 @@ def _nearest(folder: Path, name: str) -> str:
         return ""
     if name in names:
         return ""
-    close = [one for one in names if one.startswith(f"{name}.")] or get_close_matches(name, names, 1, 0.9)
+    stem = name.split(".", maxsplit=1)[0].casefold()
+    close = [one for one in names if one.split(".", maxsplit=1)[0].casefold() == stem] or get_close_matches(
+        name, names, 1, 0.9
+    )
     return f"; found {close[0]}, but the file name must equal the integration name" if close else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ops.admin.check.finding import Severity
-from ops.admin.terminal import one_line, pluralize, print_table
+from ops.admin.terminal import Column, ColumnKind, one_line, pluralize, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +22,21 @@ VERSION: Final = 1
 def show(report: Report) -> None:
     """Print the report as text."""
     if report.blocks:
-        columns = ("Integration", "Line", "Filters", f"Matches in last {report.alerts:,}", "Verdict")
-        print_table(columns, [_row(block, str(report.config)) for block in report.blocks])
+        print_table(_columns(report.alerts), [_row(block, str(report.config)) for block in report.blocks])
         click.echo()
     for finding in report.findings:
         click.echo(one_line(str(finding)))
     click.echo(report.verdict)
+
+
+def _columns(alerts: int) -> tuple[Column, ...]:
+    return (
+        Column("Integration", ColumnKind.ID),
+        Column("Line", rank=2),
+        Column("Filters", rank=4),
+        Column(f"Matches in last {alerts:,}", ColumnKind.NUMBER, rank=3),
+        Column("Verdict", rank=0),
+    )
 
 
 def refused_as_json(config: str, error: str) -> dict[str, Any]:

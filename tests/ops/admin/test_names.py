@@ -130,3 +130,9 @@ def test_unknown_integration_gets_a_suggestion(ledger: Ledger, command: list[str
     assert "unknown integration 'slakc'" in str(result.exception)
     assert str(result.exception).endswith("did you mean 'slack'?")
     assert paused(ledger) == set()
+
+
+def test_name_in_another_case_gets_a_suggestion(ledger: Ledger) -> None:
+    result = run("pause", "SLACK")
+    assert str(result.exception).endswith("did you mean 'slack'?")
+    assert paused(ledger) == set()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import pty
 import signal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from common.ledger import Ledger, Status
 from ops.admin.hold_reason import hold_reason
@@ -132,3 +134,9 @@ def test_screen_shows_what_the_last_deliveries_say() -> None:
     assert titles.plain.endswith("Last success   p50    p99  Noisiest rule")
     assert "3.0s ago      2.0s  40.0s  5710 sshd:" in line.plain
     assert "\x1b" not in line.plain
+
+
+def test_a_long_id_takes_one_line_of_a_narrow_screen() -> None:
+    console = Console(width=60, file=io.StringIO())
+    drawn = View().draw([TopLine("custom-" + "x" * 45, status(), Rate())], 10_000, 60, 10)
+    assert [len(line.wrap(console, 60)) for line in drawn] == [1] * len(drawn)

@@ -254,3 +254,13 @@ def test_counting_stops_at_the_time_limit(home: Path) -> None:
 def test_damaged_files_are_skipped(home: Path) -> None:
     (home / MONTH / "ossec-alerts-30.json.gz").write_bytes(gzip.compress(alert(1) * 99)[:40])
     assert counted(home, Block(id="a", name="a"))[0] == 1
+
+
+@pytest.mark.parametrize(("name", "file"), [("custom-x.py", "custom-x"), ("custom-x", "Custom-X.sh")])
+def test_script_with_a_similar_file_name_is_named(
+    home: Path, capsys: pytest.CaptureFixture[str], name: str, file: str
+) -> None:
+    blocks(home, name)
+    write_script(home, file)
+    _, report = checked(capsys)
+    assert f"; found {file}, but the file name must" in report["integrations"][0]["findings"][0]["text"]

@@ -47,6 +47,16 @@ def test_valid_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert out.splitlines()[-1].startswith("OK: 2 of 2 integrations can run; 0 errors, ")
 
 
+def test_a_narrow_terminal_shows_ids_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.admin.terminal.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    long = "custom-" + "x" * 45
+    _, out, _ = check(tmp_path / "ossec.conf", capsys, f"<integration><name>{long}</name></integration>")
+    assert out.splitlines()[1].split("  ") == [long, "runs, 1 war…"]
+
+
 def test_blocks_on_one_line_have_their_own_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hook = "<hook_url>https://x/s3cr3t</hook_url>"
     blocks = f"<integration><name>slack</name>{hook}<alert_format>json</alert_format></integration>"
