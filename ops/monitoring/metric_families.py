@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -27,6 +29,11 @@ Family = CounterMetricFamily | GaugeMetricFamily
 
 _OUTCOMES: Final = frozenset(outcome for outcome, _ in ledger_pairs())
 
+MAX_UNKNOWN_REASONS: Final = 20
+
+_REASON: Final = re.compile(r"[a-z0-9_]{1,40}")
+"""The form of all reasons (`common.outcome.Reason`)."""
+
 
 def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
     """Yield the metrics of the scrape itself; `seconds` is how long reading Redis took."""
@@ -43,12 +50,20 @@ def families(snapshot: Snapshot, nodes: list[NodeReport]) -> Iterator[Metric]:
 
 
 def deliveries(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
-    """Return the count of each outcome and reason, zeros included, also of reasons that this version does not know."""
-    counted = dict.fromkeys(ledger_pairs(), 0)
+    """Return the count of each outcome and reason, zeros included.
+
+    Workers of a newer version may count reasons that this one does not know. Some of them are kept, and the others are
+    counted as `other`: whoever can write to Redis could otherwise create any number of time series.
+    """
+    known = dict.fromkeys(ledger_pairs(), 0)
+    counted = Counter(known)
     for name, count in totals.items():
         outcome, _, reason = name.partition(":")
-        if outcome in _OUTCOMES and (reason or (outcome, "") in counted):
-            counted[outcome, reason] = count
+        pair = outcome, reason
+        if outcome not in _OUTCOMES or (not reason and pair not in known):
+            continue
+        is_kept = pair in counted or (_REASON.fullmatch(reason) and len(counted) < len(known) + MAX_UNKNOWN_REASONS)
+        counted[pair if is_kept else (outcome, "other")] += count
     return counted
 
 

@@ -18,6 +18,7 @@ from common.metrics import TABLE, ExposedBy
 from common.metrics.labels import ledger_pairs
 from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from ops.monitoring.exporter import LedgerCollector
+from ops.monitoring.metric_families import MAX_UNKNOWN_REASONS
 from ops.monitoring.snapshot import take_snapshot
 from ops.standalone.embedded_redis import free_port
 from producer.filters.decode import FilterField
@@ -116,6 +117,17 @@ def test_every_outcome_and_reason_of_the_totals_is_exposed(registry: CollectorRe
     for (outcome, reason), number in pairs.items():
         labels = {"integration": "slack", "outcome": outcome, "reason": reason}
         assert value(registry, "courier_deliveries_total", **labels) == number
+
+
+def test_forged_reasons_do_not_add_any_number_of_series(registry: CollectorRegistry, client: redis.Redis) -> None:
+    forged = [f"dead:forged_{n}" for n in range(500)] + ["dead:two\nlines", f"dead:{'x' * 1000}"]
+    client.hset("courier:{slack}:totals", mapping=dict.fromkeys(["dead:gone", *forged], 1))
+    line = re.compile(r'courier_deliveries_total\{integration="slack",outcome="dead",reason="(.*)"\} ([0-9]+)')
+    counted = {reason: int(count) for reason, count in line.findall(generate_latest(registry).decode())}
+    assert counted["gone"] == 1
+    assert sum("forged" in reason for reason in counted) == MAX_UNKNOWN_REASONS
+    assert counted["other"] == len(forged) - MAX_UNKNOWN_REASONS
+    assert not {"two\\nlines", "x" * 1000} & counted.keys()
 
 
 def test_every_counter_of_the_lua_scripts_is_in_the_table() -> None:
