@@ -75,7 +75,7 @@ def followed(case: Case, wanted: list[dict[str, Any]], *, reads_json: bool = Fal
             answer = session.request(one["method"], one["url"], headers=headers, data=data)
             if reads_json and is_odd(answer.json()):
                 return Asked(adapter.asked, bodies, "odd")
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # ValueError: `Location` is no URL
             return Asked(adapter.asked, bodies, type(error).__name__)
         bodies.append(answer.text)
     return Asked(adapter.asked, bodies, None)
