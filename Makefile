@@ -33,7 +33,7 @@ lock: ## resolve pyproject.toml into requirements.lock, and into requirements-ru
 	echo 'setuptools>=77' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml - --output-file requirements-run.lock
 
 demo: install ## run the demo: sample alerts through every integration, without Docker (ALERTS=FILE CONFIG=FILE KEEP=1 PORT=N)
-	@$(BIN)/python -m ops.demo $(if $(ALERTS),--alerts "$(ALERTS)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(filter-out 0,$(KEEP)),--keep) $(if $(PORT),--port $(PORT))
+	@$(BIN)/python -m ops.demo $(if $(ALERTS),--alerts "$$ALERTS") $(if $(CONFIG),--config "$$CONFIG") $(if $(filter-out 0,$(KEEP)),--keep) $(if $(PORT),--port $(PORT))
 
 lint: install ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff format --check .
