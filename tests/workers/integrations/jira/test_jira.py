@@ -299,7 +299,7 @@ ACTIVE = re.compile(r"[{}\[\]|!*_+^~?@<>\\#]|(?m:^\s*(?:h[1-6]|bq)\.)|&(?!#\d{2,
 @given_(st.text(st.sampled_from("{}[]|!*_+^~?#@<>\\&-;:()hbq1. \nab"), max_size=60))
 def test_no_alert_text_is_wiki_markup(text: str) -> None:
     shown = WIKI.escape(text)
-    assert not ACTIVE.search(re.sub(r"&#\d{2,4};", "", shown))
+    assert not ACTIVE.search(re.sub(r"&#\d{2,4};", "x", shown))
     assert re.sub(r"&#(\d+);", lambda one: chr(int(one[1])), shown) == text
 
 
