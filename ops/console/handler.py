@@ -10,6 +10,7 @@ import logging
 from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote
 
 from tornado.web import HTTPError, RequestHandler
 
@@ -29,6 +30,8 @@ MAX_ARGUMENT_CHARS: Final = 1000
 
 CSRF_COOKIE: Final = "courier_console_csrf"
 """Not Tornado's default, which Flower uses: cookies of one host are shared by all its ports."""
+
+DONE_COOKIE: Final = "courier_done"
 
 _log = logging.getLogger("courier.console")
 
@@ -90,6 +93,8 @@ class PageHandler(RequestHandler):
     def render_page(self, template: str, **values: Any) -> None:
         """Send the page `template`, with what every page needs besides `values`."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
+        if done := self.get_cookie(DONE_COOKIE, ""):
+            self.clear_cookie(DONE_COOKIE)
         self.finish(
             self.console.templates.render(
                 template,
@@ -97,10 +102,16 @@ class PageHandler(RequestHandler):
                 navigation=self.application.navigation(self.request),
                 path=self.request.path,
                 token=self.xsrf_token.decode(),
+                done=unquote(done),
                 version=version() if self.visitor else "",
                 **values,
             )
         )
+
+    def redirect_done(self, path: str, done: str) -> None:
+        """Go to `path`, a page that says once what was done. In the address, anybody's link could claim it."""
+        self.set_cookie(DONE_COOKIE, quote(done))
+        self.redirect(path, status=HTTPStatus.SEE_OTHER)
 
     def text(self, name: str, *, max_chars: int = MAX_ARGUMENT_CHARS) -> str:
         """Return a field of the form or the query, without blanks around it; empty if it is missing."""

@@ -201,6 +201,7 @@ def test_axe_finds_no_barrier_on_any_page(browser: Browser, address: str, scheme
     page.get_by_role("checkbox", name="Select d-1").check()
     page.get_by_role("button", name="Replay…").click()
     page.get_by_role("heading", name="Replay 1 dead letter?").wait_for()
+    page.wait_for_load_state()  # with its styles
     found += barriers(page)
     assert not found, "\n".join(found)
 

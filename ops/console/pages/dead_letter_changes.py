@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import CourierError
 from ops.admin import dead_letter_actions
+from ops.admin.terminal import age, pluralize
 from ops.console.handler import PageError, PageHandler
 from ops.console.pages.dead_letter_query import LetterQuery, keys_of, selected
 from ops.console.rendering import address
@@ -82,8 +83,12 @@ class ActPage(_Selecting):
         what = "dead letters replayed" if action == "replay" else "dead letters discarded"
         for integration_id, number in done.numbers.items():
             self.log_change(what, reason=why, integration=integration_id, number=number)
-        number, last_s = sum(done.numbers.values()), round(done.last_s)
-        self.redirect(address("/dead", done=action, number=number, last_s=last_s), status=HTTPStatus.SEE_OTHER)
+        queued = f"queued; the last one is sent in {age(done.last_s)}"
+        letters = pluralize(sum(done.numbers.values()), "dead letter")
+        self.redirect_done(
+            address("/dead", **LetterQuery.of(self).fields()),
+            f"{letters} {queued if action == 'replay' else 'discarded'}.",
+        )
 
     def _rate(self) -> float:
         try:

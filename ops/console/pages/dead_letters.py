@@ -43,9 +43,6 @@ class DeadLettersPage(PageHandler):
             page=PAGE,
             scanned=MAX_SCANNED,
             reasons=[one.value for one in Reason],
-            done=self.text("done"),
-            number=self.number("number"),
-            last_s=self.number("last_s"),
         )
 
 

@@ -9,7 +9,6 @@ from common.integration import MANAGER_ID
 from ops.admin.integration_detail import read_detail
 from ops.console.delivery_tests import TIMEOUT_S
 from ops.console.handler import PageError, PageHandler
-from ops.console.pages.silences import DONE
 from ops.console.rendering import address
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ class IntegrationPage(PageHandler):
             detail=await self.console.shared(("integration", one), read),
             last_test=self.console.tests.last(one),
             timeout_s=TIMEOUT_S,
-            done=DONE.get(self.text("done"), ""),
             can_test=one != MANAGER_ID,
         )
 

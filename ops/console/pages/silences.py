@@ -14,7 +14,6 @@ from common.silences import State
 from ops.admin import period, silences
 from ops.admin.status_report import read_report, with_held_groups
 from ops.console.handler import ConsoleBusyError, PageError, PageHandler
-from ops.console.rendering import address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -178,7 +177,6 @@ async def _show(handler: PageHandler, error: str = "") -> None:
         given=given | ({} if error else dict.fromkeys(FIELDS_OF_NO_ADDRESS, "")),
         integration=handler.text("integration"),
         error=error,
-        done=DONE.get(handler.text("done"), ""),
     )
 
 
@@ -221,4 +219,4 @@ def _back(handler: PageHandler, done: str) -> None:
     """Go back to the page the form was on, which says what was done."""
     here = handler.text("from")
     path = f"/integration/{here}" if here and here == handler.text("integration") else "/silences"
-    handler.redirect(address(path, done=done), status=HTTPStatus.SEE_OTHER)
+    handler.redirect_done(path, DONE[done])

@@ -116,10 +116,13 @@ def test_selected_letters_are_replayed_at_a_rate(
 ) -> None:
     caplog.set_level(logging.INFO, "courier.console")
     ledger.import_dead("slack", [letter(n) for n in range(5)])
-    fields = confirm(operator, [("action", "replay"), ("letter", "slack d-1"), ("letter", "slack d-2")])
+    chosen = [("action", "replay"), ("letter", "slack d-1"), ("letter", "slack d-2"), ("integration", "slack")]
+    fields = confirm(operator, chosen)
     answer = operator.post("/dead/act", [*fields, ("reason", "hook is repaired"), ("rate", "0.5")])
-    assert answer.status == 303
-    assert "2 dead letters queued; the last one is sent in 4.0s" in operator.get(answer.headers["location"]).text
+    assert (answer.status, answer.headers["location"]) == (303, "/dead?integration=slack")  # the filter is kept
+    done = "2 dead letters queued; the last one is sent in 4.0s"
+    assert done in operator.get(answer.headers["location"]).text
+    assert done not in operator.get(answer.headers["location"]).text  # only once
     assert ids(ledger, "slack") == {"d-0", "d-3", "d-4"}
     (first, second) = (client.zscore("courier:{slack}:waiting", one) for one in ("d-1", "d-2"))
     assert first is not None
@@ -128,6 +131,11 @@ def test_selected_letters_are_replayed_at_a_rate(
     (line,) = [one for one in caplog.records if one.name == "courier.console" and "replayed" in one.getMessage()]
     said = {name: getattr(line, name) for name in ("user", "reason", "integration", "number")}
     assert said == {"user": "soc", "reason": "hook is repaired", "integration": "slack", "number": 2}
+
+
+def test_no_address_claims_that_something_was_done(operator: Visitor) -> None:
+    for path in ("/dead?done=replay&number=9", "/silences?done=ended", "/integration/slack?done=paused"):
+        assert 'class="done"' not in operator.get(path).text
 
 
 def test_all_that_match_are_discarded_but_none_that_died_since(ledger: Ledger, operator: Visitor) -> None:
