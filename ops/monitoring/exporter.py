@@ -69,8 +69,10 @@ def run(settings: Settings) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)  # inherited by all later threads, so only sigwait gets them
     registry = process_registry()
     with connect(redis_url(settings)) as client:
-        registry.register(LedgerCollector(client))
+        collector = LedgerCollector(client)
+        registry.register(collector)
         metrics = settings.metrics
         serve(msgspec.structs.replace(metrics, port=metrics.port or probe.EXPORTER_PORT), registry)
+        list(collector.collect())  # logs at once that Redis is unavailable; the first scrape may come a minute later
         HealthFile(settings.health.path).keep(lambda: probe.exporter(metrics))
         signal.sigwait(stop_signals)

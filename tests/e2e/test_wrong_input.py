@@ -59,6 +59,21 @@ def test_courier_up_exits_if_one_of_its_processes_cannot_run(manager: Manager) -
     assert "Traceback" not in courier.log
 
 
+@pytest.mark.parametrize("name", ["producer", "up"])
+def test_the_first_log_line_is_json_if_the_alert_folder_cannot_be_listed(
+    server: EmbeddedServer, manager: Manager, name: str
+) -> None:
+    place = manager.folder / "loop"
+    place.symlink_to(place)  # unreadable for root, too
+    files = ("--config", str(manager.config), "--alerts", str(place / "alerts.json"), "--state", str(manager.state))
+    ports = ("--flower-port", "0") if name == "up" else ()
+    environment = {"COURIER_REDIS_URL": server.url, "COURIER_LOG_FORMAT": "json"}
+    with Courier(manager.folder, name, *files, *ports, **environment) as courier:
+        eventually(lambda: "cannot be listed" in courier.log)
+    first = courier.log.splitlines()[0]
+    assert json.loads(first)["level"] == "error", first
+
+
 def test_a_producer_without_integrations_waits_for_one(
     client: object, server: EmbeddedServer, manager: Manager, target: Recorder
 ) -> None:

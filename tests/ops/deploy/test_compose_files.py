@@ -179,6 +179,8 @@ def test_every_variable_has_a_default_or_an_error_text(file: str) -> None:
 def test_check_needs_no_network_and_no_volumes() -> None:
     check = services("compose.yaml")["check"]
     assert check["network_mode"] == "none"
+    assert check["entrypoint"] == ["courier", "check"], "an option such as --json replaces `command`"
+    assert "command" not in check
     assert all(isinstance(mount, dict) and mount["type"] == "bind" for mount in check["volumes"])
     alone = yaml.safe_load((ROOT / "compose.check.yaml").read_text())
     assert alone["services"] == {"check": {"extends": {"file": "compose.yaml", "service": "check"}}}

@@ -24,6 +24,8 @@ from ops.standalone.embedded_redis import free_port
 from producer.filters.decode import FilterField
 from producer.metrics import REJECT_REASONS
 from tests.support.ledger import Ledger
+from tests.support.processes import Courier
+from tests.support.recorder import eventually
 from tests.support.round_trips import counted_round_trips
 from tests.support.tools import needs, run
 
@@ -266,6 +268,12 @@ def test_redis_down_exposes_only_up_and_logs_once(caplog: pytest.LogCaptureFixtu
     (said,) = caplog.messages
     assert "courier_up is 0" in said
     assert "s3cret" not in said
+
+
+def test_exporter_logs_at_its_start_that_redis_is_unavailable(tmp_path: Path) -> None:
+    url = {"COURIER_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    with Courier(tmp_path, "exporter", "--metrics-port", str(free_port()), **url) as exporter:
+        eventually(lambda: "courier_up is 0" in exporter.log)  # without a scrape
 
 
 def test_scrape_of_100_integrations_takes_few_round_trips(client: redis.Redis) -> None:
