@@ -30,6 +30,7 @@ Family = CounterMetricFamily | GaugeMetricFamily
 _OUTCOMES: Final = frozenset(outcome for outcome, _ in ledger_pairs())
 
 MAX_UNKNOWN_REASONS: Final = 20
+"""Reasons of an integration that this version does not know and that get a time series of their own."""
 
 _REASON: Final = re.compile(r"[a-z0-9_]{1,40}")
 """The form of all reasons (`common.outcome.Reason`)."""

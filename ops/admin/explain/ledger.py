@@ -34,7 +34,6 @@ ENDED_TOTALS: Final = ("delivered", "skipped", "discarded", "expired", "moved")
 RECORDED_TOTALS: Final = (*ENDED_TOTALS, "dead")
 """Counters of what is an entry of the history."""
 
-
 MAX_COUNTED: Final = 2_000
 """Entries that are counted, about 10 ms; an integration with more ends may have lost some."""
 
